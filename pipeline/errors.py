@@ -1,0 +1,57 @@
+"""The errors a user may see: what is wrong, where, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GuestfarmError(Exception):
+    """Something the user can act on: a message, and a hint that says how. Shown without a traceback."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
+
+
+class ImageError(GuestfarmError):
+    """An image, or a file system in it, could not be made, read or changed."""
+
+
+class ProcessError(GuestfarmError):
+    """A program is missing, or said that it failed."""
+
+
+class MasterError(GuestfarmError):
+    """A master cannot be what the guests' root file systems start from."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a text file. Lines and columns count from 1, as editors do."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong with the guest list, as one line for the user."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class ListError(GuestfarmError):
+    """Everything that is wrong with the guest list, in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,0 +1,146 @@
+"""What a farm is: plain, frozen values that the guest list is turned into and everything else is made from.
+
+All sizes are bytes as int.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from pathlib import Path, PurePosixPath
+from uuid import UUID
+
+from pipeline.farm import units
+
+
+class FileSystem(StrEnum):
+    """The file systems that Guestfarm makes."""
+
+    EXT2 = "ext2"
+    EXT3 = "ext3"
+    EXT4 = "ext4"
+
+
+class Allocation(StrEnum):
+    """Whether a disk takes its space when it is made (full) or when its guest writes to it (sparse)."""
+
+    SPARSE = "sparse"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """A master made from Debian's packages, by mmdebstrap."""
+
+    suite: str
+    packages: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    keyring: Path | None = None
+    variant: str = "minbase"
+    run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tar:
+    """A master that is a root file system in a tar file: plain, gz, xz or zst."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A master that is a folder of the host."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A master that is an ext2, ext3 or ext4 image made by hand."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Master:
+    """What guests' root file systems start from."""
+
+    name: str
+    source: Bootstrap | Tar | Directory | Image
+    kernel: PurePosixPath | None = None
+    """The kernel inside the master; None: the one that /vmlinuz or /boot/vmlinuz leads to, else the newest."""
+    initrd: PurePosixPath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """One populated root file system that many guests are clones of."""
+
+    master: Master
+    filesystem: FileSystem | None
+    """None: the file system that an image master has."""
+    size: int
+    allocation: Allocation
+
+    @property
+    def name(self) -> str:
+        """For people and for paths, as debian-ext4-2G; different for different bases."""
+        parts = [self.master.name, self.filesystem or "image", units.format_size(self.size)]
+        return "-".join(parts + ["full"] * (self.allocation is Allocation.FULL))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A network interface: a MAC address on a bridge of the host, and what the guest does with it."""
+
+    mac: str
+    """Six lower case hexadecimal pairs with colons."""
+    bridge: str
+    address: IPv4Interface | IPv6Interface | None
+    """None: by DHCP."""
+    gateway: IPv4Address | IPv6Address | None = None
+    nameservers: tuple[IPv4Address | IPv6Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostKernel:
+    """A kernel of the host that a guest boots instead of its master's: paths on the host."""
+
+    kernel: PurePosixPath
+    ramdisk: PurePosixPath | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """One virtual machine, with nothing left to default or derive."""
+
+    name: str
+    base: Base
+    memory: int
+    vcpus: int
+    swap: int | None
+    nics: tuple[Nic, ...]
+    hypervisors: tuple[str, ...]
+    host_kernel: HostKernel | None
+    root_uuid: UUID
+    swap_uuid: UUID
+    machine_id: str
+    """32 lower case hexadecimal digits, as in machine-id(5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Farm:
+    """The whole guest list."""
+
+    name: str
+    images: PurePosixPath
+    """Where the host that runs the guests keeps their disks."""
+    masters: Mapping[str, Master]
+    guests: Mapping[str, Guest]
+    """By name, in the order of the list."""
+
+    @property
+    def bases(self) -> tuple[Base, ...]:
+        """Every base that a guest asks for, once, in the order in which guests first ask."""
+        return tuple(dict.fromkeys(guest.base for guest in self.guests.values()))

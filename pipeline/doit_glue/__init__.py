@@ -1,0 +1,1 @@
+"""The seam to doit: everything that knows how doit works inside."""

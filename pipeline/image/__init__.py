@@ -1,0 +1,1 @@
+"""Images and the file systems in them: paths, sizes and layers in, files out."""

@@ -1,0 +1,1 @@
+"""Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""

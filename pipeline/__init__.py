@@ -1,0 +1,18 @@
+"""Guestfarm: one short list in YAML becomes a farm of virtual machines, and only what went stale is made again.
+
+The layers, from what the user types down to what everything stands on. Arrows run down only; a test enforces them.
+
+    dodo.py       the task list in reading order
+    commands      what users type besides doit's own commands
+    tasks         WHEN: one module for each kind of artifact, each a doit task with what it is made from
+    doit_glue     where doit's internals are met: state, checker, the way from an artifact to a task
+    system        WHO: the files that give a root disk its guest's identity; pure
+    hypervisor    HOW: the text of a guest's configuration, a module for each hypervisor; pure
+    image         HOW: files of images, paths and sizes and layers in, files out; knows no guest and no doit
+    process       the one place that starts programs
+    farm          WHAT: the guest list and what follows from it; pure, but for the reading of the list
+    errors        what a user may see
+
+In `image`, a layer (layer.py) is a list of files that goes into a file system. A master's tar is a big layer, a guest's
+identity a small one, and both are written by the same few functions, in this process, by libext2fs (ext.py).
+"""

@@ -1,0 +1,139 @@
+"""The names of an open file system: looked up, added and removed."""
+
+import os
+import stat
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.errors import ImageError
+from pipeline.image.inode import Inodes
+from pipeline.image.libext2fs import DIR_NO_SPACE, FILE_NOT_FOUND, ROOT_INODE, check, ffi, library
+
+_SYMLINKS_FOLLOWED = 40
+"""As many as the kernel follows in one path; see path_resolution(7)."""
+
+_FILE_TYPES = {  # EXT2_FT_* of ext2_fs.h: what directories say of a name's type
+    stat.S_IFREG: 1,
+    stat.S_IFDIR: 2,
+    stat.S_IFCHR: 3,
+    stat.S_IFBLK: 4,
+    stat.S_IFIFO: 5,
+    stat.S_IFSOCK: 6,
+    stat.S_IFLNK: 7,
+}
+
+
+class DirectoryTree:
+    """The directories of the file system that libext2fs has open as `handle`. Raises libext2fs.ExtError throughout."""
+
+    def __init__(self, handle: Any, inodes: Inodes) -> None:  # noqa: ANN401  # cffi's pointers have no types
+        self._fs = handle
+        self._inodes = inodes
+        self._library = library()
+        self._known: dict[str, int] = {}
+
+    def directory(self, path: str) -> int:
+        """The inode number of the directory at `path`. Raises ImageError if there is none."""
+        number = self._known.get(path)
+        if number is None:
+            number = self.resolve(path)
+            if number is None or not self._inodes.is_directory(number):
+                raise ImageError(f"there is no directory {path!r}")
+            self._known[path] = number
+        return number
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> int | None:
+        """The inode number of what is at `path`, or None. Symlinks are followed as if this were mounted at /.
+
+        Raises ImageError for a loop of symlinks.
+        """
+        ahead = path.split("/")[::-1]
+        trail = [ROOT_INODE]
+        followed = 0
+        while ahead:
+            name = ahead.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                trail = trail[:-1] or trail
+                continue
+            number = self.lookup(trail[-1], name)
+            if number is None:
+                return None
+            if self._inodes.is_symlink(number) and (ahead or follow_last):
+                followed += 1
+                if followed > _SYMLINKS_FOLLOWED:
+                    raise ImageError(f"{path!r} leads through too many symlinks")
+                target = self._inodes.link_target(number)
+                ahead += target.split("/")[::-1]
+                trail = trail[:1] if target.startswith("/") else trail
+            else:
+                trail.append(number)
+        return trail[-1]
+
+    def lookup(self, directory: int, name: str) -> int | None:
+        """The inode number that `name` has in `directory`, or None."""
+        if not self._inodes.is_directory(directory):
+            return None
+        number = ffi.new("ext2_ino_t *")
+        raw = os.fsencode(name)
+        code = self._library.ext2fs_lookup(self._fs, directory, raw, len(raw), ffi.NULL, number)
+        if code == FILE_NOT_FOUND:
+            return None
+        check(code)
+        return int(number[0])
+
+    def names(self, directory: int) -> list[str]:
+        """The names in `directory`, sorted, without "." and ".."."""
+        found: list[str] = []
+
+        def collect(entry: Any, *_: object) -> int:  # noqa: ANN401  # a cffi pointer
+            # The high byte of the length is the file's type.
+            found.append(os.fsdecode(ffi.buffer(entry.name, entry.name_len & 0xFF)[:]))
+            return 0
+
+        function = ffi.callback("int(struct ext2_dir_entry *, int, int, char *, void *)", collect)
+        check(self._library.ext2fs_dir_iterate(self._fs, directory, 0, ffi.NULL, function, ffi.NULL))
+        return sorted(set(found) - {".", ".."})
+
+    def link(self, directory: int, name: str, number: int) -> None:
+        """Add `name` for the inode `number`, whose count of names is left to the caller."""
+        file_type = _FILE_TYPES[self._inodes.kind(number)]
+        self._adding(
+            directory, lambda: self._library.ext2fs_link(self._fs, directory, os.fsencode(name), number, file_type)
+        )
+
+    def make_directory(self, directory: int, name: str) -> int:
+        """Make an empty directory, and return its inode number."""
+        number = self._inodes.find_free(directory, stat.S_IFDIR)
+        self._adding(directory, lambda: self._library.ext2fs_mkdir(self._fs, directory, number, os.fsencode(name)))
+        return number
+
+    def make_symlink(self, directory: int, name: str, target: str) -> int:
+        """Make a symbolic link to `target`, and return its inode number."""
+        number = self._inodes.find_free(directory, stat.S_IFLNK)
+        raw = os.fsencode(name), os.fsencode(target)
+        self._adding(directory, lambda: self._library.ext2fs_symlink(self._fs, directory, number, *raw))
+        return number
+
+    def remove(self, directory: int, name: str) -> None:
+        """Remove `name` with all that is below it."""
+        number = self.lookup(directory, name)
+        if number is None:
+            return
+        if self._inodes.is_directory(number):
+            for child in self.names(number):
+                self.remove(number, child)
+            above = self._inodes.read(directory)
+            above.i_links_count -= 1  # the ".." of the one that goes
+            self._inodes.write(directory, above)
+        check(self._library.ext2fs_unlink(self._fs, directory, os.fsencode(name), number, 0))
+        self._inodes.drop_name(number)
+        self._known.clear()
+
+    def _adding(self, directory: int, add: Callable[[], int]) -> None:
+        code = add()
+        if code == DIR_NO_SPACE:
+            check(self._library.ext2fs_expand_dir(self._fs, directory))
+            code = add()
+        check(code)

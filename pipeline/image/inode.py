@@ -1,0 +1,147 @@
+"""Inodes of an open file system: found, filled, written and freed."""
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.image.layer import CHUNK, Metadata
+from pipeline.image.libext2fs import (
+    EMPTY_EXTENT_HEADER,
+    INCOMPAT_EXTENTS,
+    INODE_EXTENTS,
+    LARGE_INODE,
+    SMALL_INODE,
+    check,
+    ffi,
+    library,
+)
+
+EPOCH = 1_700_000_000
+"""The time, in seconds since 1970, that a file system carries wherever it would carry that of its making."""
+
+Inode = Any
+"""cffi's pointer to a struct ext2_inode_large; such pointers have no types of their own."""
+
+
+class Inodes:
+    """The inodes of the file system that libext2fs has open as `handle`. Raises libext2fs.ExtError throughout."""
+
+    def __init__(self, handle: Any) -> None:  # noqa: ANN401  # cffi's pointers have no types
+        self._fs = handle
+        self._library = library()
+        self._size = max(handle.super.s_inode_size, SMALL_INODE)
+        self._has_extents = bool(handle.super.s_feature_incompat & INCOMPAT_EXTENTS)
+
+    def read(self, number: int) -> Inode:
+        """A copy of the inode."""
+        inode = ffi.new("struct ext2_inode_large *")
+        check(self._library.ext2fs_read_inode_full(self._fs, number, inode, self._size))
+        return inode
+
+    def write(self, number: int, inode: Inode) -> None:
+        """Make `inode` what inode `number` is."""
+        check(self._library.ext2fs_write_inode_full(self._fs, number, inode, self._size))
+
+    def kind(self, number: int) -> int:
+        """The file type, as S_IFMT() of inode(7)."""
+        return stat.S_IFMT(self.read(number).i_mode)
+
+    def is_directory(self, number: int) -> bool:
+        """Whether it is a directory."""
+        return self.kind(number) == stat.S_IFDIR
+
+    def is_symlink(self, number: int) -> bool:
+        """Whether it is a symbolic link."""
+        return self.kind(number) == stat.S_IFLNK
+
+    def find_free(self, directory: int, kind: int) -> int:
+        """A free inode, near that of `directory`. It is still free."""
+        number = ffi.new("ext2_ino_t *")
+        check(self._library.ext2fs_new_inode(self._fs, directory, kind, ffi.NULL, number))
+        return int(number[0])
+
+    def allocate(self, directory: int, inode: Inode) -> int:
+        """Take a free inode near that of `directory`, and write `inode` there."""
+        number = self.find_free(directory, stat.S_IFMT(inode.i_mode))
+        self._library.ext2fs_inode_alloc_stats2(self._fs, number, +1, stat.S_ISDIR(inode.i_mode))
+        self.write(number, inode)
+        return number
+
+    def new(self, kind: int) -> Inode:
+        """An inode for something of `kind` that has one name, nothing in it, and no metadata yet."""
+        inode = ffi.new("struct ext2_inode_large *")
+        inode.i_mode = kind
+        inode.i_links_count = 1
+        if kind == stat.S_IFREG and self._has_extents:
+            inode.i_flags = INODE_EXTENTS
+            inode.i_block[0:3] = EMPTY_EXTENT_HEADER
+        return inode
+
+    def set_metadata(self, number: int, metadata: Metadata) -> None:
+        """Make `metadata` that of the inode; extended attributes are added or replaced."""
+        inode = self.read(number)
+        self._fill(inode, metadata)
+        self.write(number, inode)
+        if metadata.xattrs:
+            self._set_xattrs(number, metadata)
+
+    def _set_xattrs(self, number: int, metadata: Metadata) -> None:
+        handle = ffi.new("ext2_xattr_handle **")
+        check(self._library.ext2fs_xattrs_open(self._fs, number, handle))
+        try:
+            check(self._library.ext2fs_xattrs_read(handle[0]))
+            for name, value in metadata.xattrs:
+                check(self._library.ext2fs_xattr_set(handle[0], os.fsencode(name), value, len(value)))
+        finally:
+            self._library.ext2fs_xattrs_close(handle)
+
+    def drop_name(self, number: int) -> None:
+        """Count one name less; with the last one (a directory's "." aside) the inode and its blocks become free."""
+        inode = self.read(number)
+        directory = stat.S_ISDIR(inode.i_mode)
+        inode.i_links_count = 0 if directory else inode.i_links_count - 1
+        if inode.i_links_count:
+            self.write(number, inode)
+            return
+        inode.i_dtime = EPOCH
+        self.write(number, inode)
+        check(self._library.ext2fs_free_ext_attr(self._fs, number, inode))
+        if self._library.ext2fs_inode_has_valid_blocks2(self._fs, inode):
+            check(self._library.ext2fs_punch(self._fs, number, ffi.NULL, ffi.NULL, 0, 2**64 - 1))
+        self._library.ext2fs_inode_alloc_stats2(self._fs, number, -1, directory)
+
+    def link_target(self, number: int) -> str:
+        """Where a symbolic link leads."""
+        inode = self.read(number)
+        if self._library.ext2fs_is_fast_symlink(inode):
+            return os.fsdecode(ffi.buffer(inode.i_block, inode.i_size)[:])
+        return os.fsdecode(b"".join(self.contents(number)))
+
+    def contents(self, number: int) -> Iterator[bytes]:
+        """What is in a file, holes as zeros, piece by piece."""
+        file = ffi.new("ext2_file_t *")
+        check(self._library.ext2fs_file_open(self._fs, number, 0, file))
+        try:
+            buffer, got = ffi.new("char[]", CHUNK), ffi.new("unsigned int *")
+            while True:
+                check(self._library.ext2fs_file_read(file[0], buffer, CHUNK, got))
+                if not got[0]:
+                    return
+                yield ffi.buffer(buffer, got[0])[:]
+        finally:
+            self._library.ext2fs_file_close(file[0])
+
+    def _fill(self, inode: Inode, metadata: Metadata) -> None:
+        inode.i_mode = stat.S_IFMT(inode.i_mode) | metadata.mode
+        inode.i_uid, inode.i_uid_high = metadata.uid & 0xFFFF, metadata.uid >> 16
+        inode.i_gid, inode.i_gid_high = metadata.gid & 0xFFFF, metadata.gid >> 16
+        seconds, nanoseconds = divmod(metadata.mtime, 10**9)
+        inode.i_atime = inode.i_ctime = inode.i_mtime = seconds & 0xFFFFFFFF
+        if self._size >= LARGE_INODE:
+            inode.i_extra_isize = LARGE_INODE - SMALL_INODE
+            # Two more bits of the seconds, on top of the signed 32 that small inodes have; see the kernel's ext4.h.
+            signed = (seconds & 0xFFFFFFFF) - ((seconds & 0x80000000) << 1)
+            extra = (seconds - signed) >> 32 & 3 | nanoseconds << 2
+            inode.i_atime_extra = inode.i_ctime_extra = inode.i_mtime_extra = inode.i_crtime_extra = extra
+            inode.i_crtime = inode.i_mtime

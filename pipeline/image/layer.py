@@ -1,0 +1,168 @@
+"""Layers: ordered lists of files, directories, links and devices that can be written into a file system image."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pipeline.errors import ImageError
+
+CHUNK = 1 << 20
+"""How much of a file's contents is held in memory at a time, in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Who may do what with an entry. `mode` has the permission bits alone; `mtime` is in nanoseconds since 1970."""
+
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+    """Extended attributes as the kernel's getxattr(2) shows them, by their full names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in a file: its size in bytes, and its data as (offset, bytes) in rising order; gaps are holes."""
+
+    size: int
+    chunks: Callable[[], Iterator[tuple[int, bytes]]]
+
+    @classmethod
+    def of(cls, data: bytes) -> "Content":
+        """The content that is just these bytes."""
+        return cls(len(data), lambda: iter([(0, data)] if data else []))
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A regular file."""
+
+    path: str
+    metadata: Metadata
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory; one that is there already keeps what is in it."""
+
+    path: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Symlink:
+    """A symbolic link."""
+
+    path: str
+    metadata: Metadata
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class HardLink:
+    """Another name for a file that is there already."""
+
+    path: str
+    target: str
+
+
+class Kind(StrEnum):
+    """The special files of mknod(2)."""
+
+    BLOCK = "block device"
+    CHARACTER = "character device"
+    FIFO = "fifo"
+    SOCKET = "socket"
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """A device, fifo or socket; `major` and `minor` count for devices only."""
+
+    path: str
+    metadata: Metadata
+    kind: Kind
+    major: int = 0
+    minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A name that shall not be there: removed with all that is below it, fine when it is absent."""
+
+    path: str
+
+
+Entry = File | Directory | Symlink | HardLink | Special | Removal
+Layer = Iterable[Entry]
+
+
+def text(path: str, contents: str, mode: int = 0o644) -> File:
+    """A file of root's with these contents."""
+    return File(path, Metadata(mode=mode), Content.of(contents.encode()))
+
+
+def relative(name: str) -> str:
+    """The path inside an image that an archive's or a list's name means: no leading slash, no dots; "" is the root.
+
+    Raises ImageError for a name that climbs out of the tree or that no file system can hold.
+    """
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ImageError(f"{name!r} leads out of the root file system")
+    if "\0" in name or any(len(os.fsencode(part)) > 255 for part in parts):
+        raise ImageError(f"{name!r} is not a possible file name", "names have at most 255 bytes, and no NUL")
+    return "/".join(parts)
+
+
+class Digest:
+    """Reads a layer through, and knows the SHA-256 of everything in it, how much it holds and how much room it needs.
+
+    Equal layers have equal digests, however they are packed. Use it as `apply(digest.watch(layer))`.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.entries = 0
+        self.bytes = 0
+
+    def watch(self, layer: Layer) -> Iterator[Entry]:
+        """The same entries again; each file's contents count as they are read."""
+        for entry in layer:
+            self.entries += 1
+            if isinstance(entry, File):
+                self._hash.update(repr((entry.path, entry.metadata, entry.content.size)).encode())
+                yield replace(entry, content=replace(entry.content, chunks=self._watched(entry.content)))
+            else:
+                self._hash.update(repr(entry).encode())
+                yield entry
+
+    def read(self, layer: Layer) -> "Digest":
+        """Read the whole of `layer`, contents too."""
+        for entry in self.watch(layer):
+            if isinstance(entry, File):
+                for _ in entry.content.chunks():
+                    pass
+        return self
+
+    def hexdigest(self) -> str:
+        """The digest of what was read so far: 64 hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    def _watched(self, content: Content) -> Callable[[], Iterator[tuple[int, bytes]]]:
+        def chunks() -> Iterator[tuple[int, bytes]]:
+            end = -1
+            for offset, data in content.chunks():
+                if offset != end:
+                    self._hash.update(b"@%d" % offset)
+                self._hash.update(data)
+                self.bytes += len(data)
+                end = offset + len(data)
+                yield offset, data
+
+        return chunks

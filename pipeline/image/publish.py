@@ -1,0 +1,71 @@
+"""Publishing: an artifact gets its name only when it is whole and on the disk."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import ImageError
+
+PUBLIC = 0o444
+SECRET = 0o400
+"""Artifacts are read-only: nobody writes to one by accident. Root disks hold password hashes and private keys."""
+
+_DRAFT = ".draft-"
+
+
+@contextmanager
+def publish(target: Path, *, mode: int = SECRET) -> Iterator[Path]:
+    """A draft beside `target` to be filled by the block, then synced to the disk and renamed to `target` in one step.
+
+    If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails.
+    """
+    draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        _sync(draft, mode)
+        draft.rename(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise ImageError(f"{target}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def publish_text(target: Path, text: str, *, mode: int = PUBLIC) -> None:
+    """Publish a file of `text`."""
+    with publish(target, mode=mode) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def publish_link(target: Path, source: Path) -> None:
+    """Publish another name for `source`, or a copy where the file system gives it no more names."""
+    with publish(target, mode=PUBLIC) as draft:
+        try:
+            os.link(source, draft)
+        except OSError:
+            draft.write_bytes(source.read_bytes())
+
+
+def is_draft(path: Path) -> bool:
+    """Whether `path` is a draft, which a killed run may leave behind."""
+    return path.name.startswith(".") and _DRAFT in path.name
+
+
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""The one place that starts programs: argument lists only, never a shell, and a clean environment."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline.errors import ProcessError
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where Debian keeps programs; an ordinary user's PATH leaves out the sbin folders, where mke2fs lives."""
+
+_STDERR_SHOWN = 20
+"""How many of a failed program's last lines the user gets to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    codes: Collection[int] = (0,),
+    environment: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a program to its end, and return what it printed.
+
+    `codes` are the exit codes that its man page calls a success. `environment` is added to PATH, LC_ALL=C and TZ=UTC,
+    and nothing else comes from ours. The program gets no input, and a process group of its own, which is ended as a
+    whole when this process is interrupted. Raises ProcessError if it is missing, or ends with another code or by a
+    signal.
+    """
+    name = str(argv[0])
+    process = subprocess.Popen(
+        [_located(name), *map(str, argv[1:])],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": _search_path(), "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    try:
+        stdout, stderr = process.communicate()
+    except BaseException:
+        _end(process)
+        raise
+    if process.returncode not in codes:
+        raise ProcessError(_failure(name, process.returncode, stderr or stdout))
+    return Completed(process.returncode, stdout, stderr)
+
+
+@cache
+def version(*argv: str) -> str:
+    """The first line that a program prints about its version, on whichever of its two outputs."""
+    completed = run(argv)
+    return (completed.stdout + completed.stderr).strip().splitlines()[0]
+
+
+def available(name: str) -> bool:
+    """Whether the program `name` is installed."""
+    return shutil.which(name, path=_search_path()) is not None
+
+
+def inherited(*names: str) -> dict[str, str]:
+    """Those of our own environment's variables that a program has a right to know."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _search_path() -> str:
+    return f"{os.environ.get('PATH', '')}:{_PATH}"
+
+
+def _located(name: str) -> str:
+    path = shutil.which(name, path=_search_path())
+    if path is None:
+        raise ProcessError(f"the program {name} is missing", "make setup installs what is needed")
+    return path
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=2)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+        return
+
+
+def _failure(name: str, code: int, output: str) -> str:
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+    lines = [line for line in output.splitlines() if line.strip()][-_STDERR_SHOWN:]
+    return "\n  ".join([f"{name} {how}" + (":" if lines else ""), *lines])

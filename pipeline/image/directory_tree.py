@@ -32,15 +32,14 @@ class DirectoryTree:
         self._library = library()
         self._known: dict[str, int] = {}
 
-    def directory(self, path: str) -> int:
-        """The inode number of the directory at `path`. Raises ImageError if there is none."""
-        number = self._known.get(path)
-        if number is None:
+    def directory(self, path: str) -> int | None:
+        """The inode number of the directory at `path`, or None. Cheap when asked again."""
+        if path not in self._known:
             number = self.resolve(path)
             if number is None or not self._inodes.is_directory(number):
-                raise ImageError(f"there is no directory {path!r}")
+                return None
             self._known[path] = number
-        return number
+        return self._known[path]
 
     def resolve(self, path: str, *, follow_last: bool = True) -> int | None:
         """The inode number of what is at `path`, or None. Symlinks are followed as if this were mounted at /.

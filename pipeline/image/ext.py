@@ -20,6 +20,7 @@ from pipeline.image.layer import (
     HardLink,
     Kind,
     Layer,
+    Metadata,
     Removal,
     Special,
     Symlink,
@@ -32,6 +33,7 @@ _SPECIAL = {
     Kind.FIFO: stat.S_IFIFO,
     Kind.SOCKET: stat.S_IFSOCK,
 }
+_MISSING_DIRECTORY = Metadata(mode=0o755, mtime=EPOCH * 10**9)
 _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 
 
@@ -144,15 +146,16 @@ class FileSystem:
                 raise ImageError(f"cannot write {entry.path!r}: {error}") from error
 
     def _write(self, entry: Entry) -> None:
-        if isinstance(entry, Directory) and self._is_directory(entry.path):
-            self._inodes.set_metadata(self._tree.directory(entry.path), entry.metadata)
+        there = self._tree.resolve(entry.path, follow_last=False)
+        if isinstance(entry, Directory) and there is not None and self._inodes.is_directory(there):
+            self._inodes.set_metadata(there, entry.metadata)
             return
         above, _, name = entry.path.rpartition("/")
         if isinstance(entry, Removal):
-            if self._is_directory(above):
-                self._tree.remove(self._tree.directory(above), name)
+            if there is not None:
+                self._tree.remove(self._directory(above), name)
             return
-        directory = self._tree.directory(above)
+        directory = self._directory(above)
         if isinstance(entry, HardLink):
             self._write_hard_link(entry, directory, name)
             return
@@ -170,9 +173,15 @@ class FileSystem:
                 number = self._tree.make_symlink(directory, name, entry.target)
         self._inodes.set_metadata(number, entry.metadata)
 
-    def _is_directory(self, path: str) -> bool:
-        number = self._tree.resolve(path, follow_last=False)
-        return number is not None and self._inodes.is_directory(number)
+    def _directory(self, path: str) -> int:
+        """The directory at `path`; like tar, makes what is missing on the way to a file."""
+        number = self._tree.directory(path)
+        if number is None:
+            self._write(Directory(path, _MISSING_DIRECTORY))
+            number = self._tree.directory(path)
+        if number is None:
+            raise ImageError(f"{path!r} is not a directory")
+        return number
 
     def _make_room(self, entry: Entry, directory: int, name: str) -> None:
         there = self._tree.lookup(directory, name)

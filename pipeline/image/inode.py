@@ -70,7 +70,7 @@ class Inodes:
 
     def new(self, kind: int) -> Inode:
         """An inode for something of `kind` that has one name, nothing in it, and no metadata yet."""
-        inode = ffi.new("struct ext2_inode_large *")
+        inode: Inode = ffi.new("struct ext2_inode_large *")
         inode.i_mode = kind
         inode.i_links_count = 1
         if kind == stat.S_IFREG and self._has_extents:

@@ -1,7 +1,7 @@
 """libext2fs, the library under mke2fs, debugfs and e2fsck, as called from Python."""
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from cffi import FFI
 
@@ -162,7 +162,7 @@ class ExtError(ImageError):
 
     def __init__(self, code: int) -> None:
         self.code = code
-        super().__init__(ffi.string(_com_err().error_message(code)).decode())
+        super().__init__(_text(_com_err().error_message(code)))
 
 
 def check(code: int) -> None:
@@ -184,7 +184,11 @@ def version() -> str:
     """The library's version, as 1.47.0."""
     text = ffi.new("const char **")
     library().ext2fs_get_library_version(text, ffi.NULL)
-    return ffi.string(text[0]).decode()
+    return _text(text[0])
+
+
+def _text(string: Any) -> str:  # noqa: ANN401  # as above
+    return cast(bytes, ffi.string(string)).decode()
 
 
 @cache

@@ -45,18 +45,17 @@ _SPECIAL = {tarfile.BLKTYPE: Kind.BLOCK, tarfile.CHRTYPE: Kind.CHARACTER, tarfil
 def entries(path: Path) -> Iterator[Entry]:
     """What is in the tar file at `path`, in its own order.
 
-    A file's contents can be read until the next entry is asked for. Raises MasterError when the archive is damaged, cut off, or has a member that no root file system can hold.
+    A file's contents can be read until the next entry is asked for. Raises MasterError when the archive is damaged, cut
+    off, or has a member that no root file system can hold.
     """
     with _opened(path) as archive:
         for member in archive:
             yield _entry(archive, member)
-            # TarFile keeps every member for later look-ups; a master has tens of thousands that nobody looks up.
-            archive.members = []
 
 
 def write(layer: Layer, file: IO[bytes]) -> None:
     """Write `layer` to `file` as a pax archive: the same layer gives the same bytes."""
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
         for entry in layer:
             _add(archive, entry)
 
@@ -80,7 +79,7 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
         with (
             path.open("rb") as packed,
             _unpacked(packed) as plain,
-            tarfile.open(fileobj=plain, mode="r:", tarinfo=_StrictTarInfo, errors="surrogateescape") as archive,
+            tarfile.open(fileobj=plain, mode="r:", tarinfo=_StrictTarInfo, encoding="utf-8") as archive,
         ):
             yield archive
     except _BROKEN as error:
@@ -126,7 +125,7 @@ def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
 
 def _chunks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[tuple[int, bytes]]:
     source = cast(IO[bytes], archive.extractfile(member))  # only directories and links have none
-    runs = member.sparse if member.sparse is not None else [(0, member.size)]
+    runs = cast(list[tuple[int, int]], member.sparse) if member.sparse is not None else [(0, member.size)]
     for start, size in runs:
         for offset in range(start, start + size, CHUNK):
             source.seek(offset)
@@ -170,10 +169,8 @@ def _add(archive: tarfile.TarFile, entry: Entry) -> None:
     member.mode, member.uid, member.gid = metadata.mode, metadata.uid, metadata.gid
     seconds, nanoseconds = divmod(metadata.mtime, 10**9)
     member.mtime = seconds
-    if nanoseconds:
-        member.pax_headers["mtime"] = f"{seconds}.{nanoseconds:09d}"
-    for name, value in metadata.xattrs:
-        member.pax_headers[_XATTR + name] = value.decode("utf-8", "surrogateescape")
+    pax = {_XATTR + name: value.decode("utf-8", "surrogateescape") for name, value in metadata.xattrs}
+    member.pax_headers = pax | ({"mtime": f"{seconds}.{nanoseconds:09d}"} if nanoseconds else {})
     match entry:
         case File():
             member.size = entry.content.size

@@ -1,0 +1,75 @@
+# make          sets up what is missing, then builds guests.yaml; afterwards: . .venv/bin/activate; doit
+# make test     sets up what is missing, then checks everything
+# make setup    only sets up
+# make lint     only checks style and types
+# make lock     re-makes the lock file for what pyproject.toml asks; LOCK_FLAGS=--upgrade: all at their newest
+
+PYTHON = python3
+PYTEST_FLAGS =
+LOCK_FLAGS =
+
+# Debian's package:a program or file in it, which is looked for on other distributions
+BUILD_PACKAGES = \
+    debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg \
+    e2fsprogs:mke2fs \
+    gpg:gpg \
+    mmdebstrap:mmdebstrap \
+    mount:mount \
+    uidmap:newuidmap \
+    util-linux:mkswap
+TEST_PACKAGES = \
+    acl:setfacl \
+    attr:setfattr \
+    btrfs-progs:mkfs.btrfs \
+    busybox-static:busybox \
+    cpio:cpio \
+    qemu-system-x86:qemu-system-x86_64 \
+    qemu-utils:qemu-img \
+    strace:strace \
+    xfsprogs:mkfs.xfs
+
+LOCK = requirements.lock
+STAMP = .venv/set-up
+PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
+
+.DELETE_ON_ERROR:
+.PHONY: all setup packages test lint lock
+
+all: setup
+	.venv/bin/doit
+
+test: lint
+	.venv/bin/python -m pytest $(PYTEST_FLAGS)
+
+lint: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy --strict
+
+setup: $(STAMP)
+
+packages:
+	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test,$(MAKECMDGOALS)),$(TEST_PACKAGES))
+
+# A .venv works for one Python in one place. The stamp says for which, and is there only while the .venv is whole.
+export VENV_FOR := $(shell $(PYTHON) -c 'import os, sys; print(sys.version[:4], os.getcwd())' 2>/dev/null)
+ifneq ($(shell test -x .venv/bin/python && cat $(STAMP) 2>/dev/null),$(VENV_FOR))
+.PHONY: $(STAMP)
+NEW_VENV = $(PYTHON) -m venv --clear .venv
+endif
+
+$(STAMP): $(LOCK) pyproject.toml | packages
+	@rm -f $@
+	$(NEW_VENV)
+	$(PIP_INSTALL) --require-hashes -r $(LOCK)
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@printf '%s\n' "$$VENV_FOR" >$@
+
+# Best made by the oldest Python that we support (PYTHON=python3.11): what suits that one suits the newer ones.
+lock: | packages
+	$(PYTHON) -m venv --clear .venv/lock
+	.venv/lock/bin/python -m pip --disable-pip-version-check install pip-tools
+	CUSTOM_COMPILE_COMMAND='make lock' .venv/lock/bin/pip-compile --quiet $(LOCK_FLAGS) --generate-hashes \
+	    --all-extras --all-build-deps --allow-unsafe --strip-extras --no-emit-options \
+	    --output-file $(LOCK) pyproject.toml
+	rm -rf .venv/lock

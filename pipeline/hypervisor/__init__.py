@@ -1,1 +1,28 @@
-"""Hypervisors: the text that makes each of them run a guest. One module each, behind one small interface."""
+"""Hypervisors: the text that makes each of them run a guest. One module each, behind one small interface.
+
+A hypervisor's module has `suffix`, that of its configuration's file name, and `render(guest, files)`, its contents.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from pipeline.farm.model import Guest
+from pipeline.hypervisor import xen
+from pipeline.hypervisor.files import Files
+
+RECIPE = 1
+"""Raise it when the same guest gets another configuration: what was rendered by an older recipe is stale."""
+
+
+class Hypervisor(Protocol):
+    """What a module here offers."""
+
+    suffix: str
+
+    def render(self, guest: Guest, files: Files) -> str:
+        """The configuration of `guest`."""
+
+
+BY_NAME: Mapping[str, Hypervisor] = {"xen": xen}
+
+__all__ = ["BY_NAME", "RECIPE", "Files", "Hypervisor"]

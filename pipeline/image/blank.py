@@ -34,3 +34,9 @@ def allocate(image: Path) -> None:
         raise
     finally:
         os.close(descriptor)
+
+
+def extend(image: Path, size: int) -> None:
+    """Make `image` at least `size` bytes long, with a hole at its end."""
+    if image.stat().st_size < size:
+        os.truncate(image, size)

@@ -56,7 +56,7 @@ class DirectoryTree:
             if name == "..":
                 trail = trail[:-1] or trail
                 continue
-            number = self.lookup(trail[-1], name)
+            number = self.lookup(trail[-1], name) if self._inodes.is_directory(trail[-1]) else None
             if number is None:
                 return None
             if self._inodes.is_symlink(number) and (ahead or follow_last):
@@ -71,9 +71,7 @@ class DirectoryTree:
         return trail[-1]
 
     def lookup(self, directory: int, name: str) -> int | None:
-        """The inode number that `name` has in `directory`, or None."""
-        if not self._inodes.is_directory(directory):
-            return None
+        """The inode number that `name` has in the directory with the inode number `directory`, or None."""
         number = ffi.new("ext2_ino_t *")
         raw = os.fsencode(name)
         code = self._library.ext2fs_lookup(self._fs, directory, raw, len(raw), ffi.NULL, number)

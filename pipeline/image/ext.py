@@ -98,6 +98,16 @@ class FileSystem:
         self._fs.flags |= libext2fs.FLAG_SUPER_CHANGED
 
     @property
+    def kind(self) -> str:
+        """What blkid calls it: ext2, ext3 or ext4, which are ever more features of one format."""
+        superblock = self._fs.super
+        if superblock.s_feature_incompat & libext2fs.INCOMPAT_EXT4 or (
+            superblock.s_feature_ro_compat & libext2fs.RO_COMPAT_EXT4
+        ):
+            return "ext4"
+        return "ext3" if superblock.s_feature_compat & libext2fs.COMPAT_HAS_JOURNAL else "ext2"
+
+    @property
     def can_change_uuid(self) -> bool:
         """Whether the UUID is the superblock's alone: so without metadata_csum, or with metadata_csum_seed too."""
         superblock = self._fs.super
@@ -146,20 +156,26 @@ class FileSystem:
                 raise ImageError(f"cannot write {entry.path!r}: {error}") from error
 
     def _write(self, entry: Entry) -> None:
-        there = self._tree.resolve(entry.path, follow_last=False)
-        if isinstance(entry, Directory) and there is not None and self._inodes.is_directory(there):
-            self._inodes.set_metadata(there, entry.metadata)
+        if not entry.path:
+            self._write_root(entry)
             return
         above, _, name = entry.path.rpartition("/")
         if isinstance(entry, Removal):
-            if there is not None:
-                self._tree.remove(self._directory(above), name)
+            if (directory := self._tree.directory(above)) is not None:
+                self._tree.remove(directory, name)
             return
         directory = self._directory(above)
+        there = self._tree.lookup(directory, name)
+        if there is not None and self._inodes.is_directory(there):
+            if not isinstance(entry, Directory):
+                raise ImageError(f"{entry.path!r} is a directory already, and cannot become something else")
+            self._inodes.set_metadata(there, entry.metadata)
+            return
         if isinstance(entry, HardLink):
             self._write_hard_link(entry, directory, name)
             return
-        self._make_room(entry, directory, name)
+        if there is not None:
+            self._tree.remove(directory, name)
         match entry:
             case File():
                 number = self._write_file(entry, directory)
@@ -173,6 +189,11 @@ class FileSystem:
                 number = self._tree.make_symlink(directory, name, entry.target)
         self._inodes.set_metadata(number, entry.metadata)
 
+    def _write_root(self, entry: Entry) -> None:
+        if not isinstance(entry, Directory):
+            raise ImageError("the root of a file system can only be a directory")
+        self._inodes.set_metadata(libext2fs.ROOT_INODE, entry.metadata)
+
     def _directory(self, path: str) -> int:
         """The directory at `path`; like tar, makes what is missing on the way to a file."""
         number = self._tree.directory(path)
@@ -183,21 +204,13 @@ class FileSystem:
             raise ImageError(f"{path!r} is not a directory")
         return number
 
-    def _make_room(self, entry: Entry, directory: int, name: str) -> None:
-        there = self._tree.lookup(directory, name)
-        if there is None:
-            return
-        if self._inodes.is_directory(there):
-            raise ImageError(f"{entry.path!r} is a directory already, and cannot become something else")
-        self._tree.remove(directory, name)
-
     def _write_hard_link(self, entry: HardLink, directory: int, name: str) -> None:
         target = self._tree.resolve(entry.target, follow_last=False)
         if target is None or self._inodes.is_directory(target):
             raise ImageError(f"{entry.path!r} is a hard link to {entry.target!r}, which is no file before it")
         if target == self._tree.lookup(directory, name):
             return
-        self._make_room(entry, directory, name)
+        self._tree.remove(directory, name)
         inode = self._inodes.read(target)
         inode.i_links_count += 1
         self._inodes.write(target, inode)

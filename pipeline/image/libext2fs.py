@@ -132,11 +132,15 @@ ROOT_INODE = 2
 FAST_SYMLINK_MAX = 60
 """Bytes of i_block, where a short symlink's target is kept."""
 
+COMPAT_HAS_JOURNAL = 0x0004
 INCOMPAT_RECOVER = 0x0004
 INCOMPAT_EXTENTS = 0x0040
 INCOMPAT_CSUM_SEED = 0x2000
 RO_COMPAT_GDT_CSUM = 0x0010
 RO_COMPAT_METADATA_CSUM = 0x0400
+INCOMPAT_EXT4 = ~(0x0002 | 0x0004 | 0x0010)
+RO_COMPAT_EXT4 = ~(0x0001 | 0x0002 | 0x0004)
+"""All but what ext3 may have: filetype, recover, meta_bg; sparse_super, large_file, btree_dir. So decides blkid too."""
 
 STATE_CLEAN = 0x0001
 STATE_ERRORS = 0x0002

@@ -1,1 +1,34 @@
-"""The guest's own operating system: the files that give a root disk its identity."""
+"""The guest's own operating system: the files that give a root disk its identity. Pure: a guest and a tree in, a layer out.
+
+Each module knows one matter: names (hostname, hosts), mounts (fstab), the resolver, SSH's host keys, and the network
+tools, of which a master has one. `identity()` puts them together.
+"""
+
+from collections.abc import Iterator
+
+from pipeline.farm.model import Guest
+from pipeline.image.layer import Entry, Removal, text
+from pipeline.image.tree import Tree
+from pipeline.system import mounts, names, network, resolver, ssh
+
+RECIPE = 1
+"""Raise it when the same guest gets other files: root disks made by an older recipe are stale."""
+
+
+def identity(guest: Guest, tree: Tree) -> list[Entry]:
+    """Everything that makes a clone of the file system `tree` the root disk of `guest`.
+
+    Raises MasterError when the master lacks what that takes.
+    """
+    return list(_entries(guest, tree))
+
+
+def _entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
+    yield from names.entries(guest, tree)
+    yield from mounts.entries(guest, tree)
+    yield from network.entries(guest, tree)
+    yield from resolver.entries(guest, tree)
+    yield from ssh.entries(tree)
+    yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
+    if tree.readlink("var/lib/dbus/machine-id") is None:
+        yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own

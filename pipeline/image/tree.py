@@ -1,0 +1,95 @@
+"""Trees: what can be looked at in a master or in an image, before anything is written."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pipeline.errors import ImageError
+from pipeline.image.layer import Directory, File, HardLink, Layer, Symlink
+
+_SYMLINKS_FOLLOWED = 40
+"""As many as the kernel follows in one path; see path_resolution(7)."""
+
+
+class Tree(Protocol):
+    """A root file system to look at. Paths are relative to its root; symlinks in them stay inside."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path`, symlinks followed."""
+
+    def readlink(self, path: str) -> str | None:
+        """Where the symlink at `path` leads; None if there is none. Only the last name is not followed."""
+
+    def names(self, path: str) -> list[str]:
+        """The names in the directory at `path`, sorted; none if there is no directory."""
+
+    def read(self, path: str) -> bytes:
+        """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
+
+
+class LayerTree:
+    """The tree that a layer makes, read through once; it remembers the contents of the files that `keep` names."""
+
+    def __init__(self, layer: Layer, keep: Callable[[str], bool]) -> None:
+        self._links: dict[str, str] = {}
+        self._contents: dict[str, bytes] = {}
+        self._names: dict[str, set[str]] = {"": set()}
+        for entry in layer:
+            above, _, name = entry.path.rpartition("/")
+            self._names.setdefault(above, set()).add(name)
+            match entry:
+                case Directory():
+                    self._names.setdefault(entry.path, set())
+                case Symlink():
+                    self._links[entry.path] = entry.target
+                case HardLink() if entry.target in self._contents:
+                    self._contents[entry.path] = self._contents[entry.target]
+                case File() if keep(entry.path):
+                    self._contents[entry.path] = b"".join(data for _, data in entry.content.chunks())
+                case _:
+                    pass
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at `path`, symlinks followed."""
+        real = resolve(self, path)
+        above, _, name = real.rpartition("/")
+        return real in self._names or name in self._names.get(above, ())
+
+    def readlink(self, path: str) -> str | None:
+        """Where the symlink at `path` leads; None if there is none."""
+        return self._links.get(path)
+
+    def names(self, path: str) -> list[str]:
+        """The names in the directory at `path`, sorted; none if there is no directory."""
+        return sorted(self._names.get(resolve(self, path), ()))
+
+    def read(self, path: str) -> bytes:
+        """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
+        real = resolve(self, path)
+        if real not in self._contents:
+            raise ImageError(f"there is no file {path!r}")
+        return self._contents[real]
+
+
+def resolve(tree: Tree, path: str) -> str:
+    """The path without symlinks that `path` comes to in `tree`, whether there is something or not.
+
+    Raises ImageError for a loop of symlinks.
+    """
+    ahead = path.split("/")[::-1]
+    behind: list[str] = []
+    followed = 0
+    while ahead:
+        name = ahead.pop()
+        if name == "..":
+            behind = behind[:-1]
+        elif name not in ("", "."):
+            target = tree.readlink("/".join([*behind, name]))
+            if target is None:
+                behind.append(name)
+                continue
+            followed += 1
+            if followed > _SYMLINKS_FOLLOWED:
+                raise ImageError(f"{path!r} leads through too many symlinks")
+            ahead += target.split("/")[::-1]
+            behind = [] if target.startswith("/") else behind
+    return "/".join(behind)

@@ -1,0 +1,34 @@
+"""Debian's ifupdown: interfaces(5). BusyBox reads the same file."""
+
+from collections.abc import Iterator
+
+from pipeline.farm.model import Guest, Nic
+from pipeline.image.layer import Entry, text
+from pipeline.image.tree import Tree
+
+_PROGRAMS = ("usr/sbin/ifup", "sbin/ifup")
+
+
+def is_in(tree: Tree) -> bool:
+    """Whether the master has it installed."""
+    return any(map(tree.exists, _PROGRAMS))
+
+
+def entries(guest: Guest) -> Iterator[Entry]:
+    """/etc/network/interfaces, and what makes udev call the interface with the guest's MAC address eth0."""
+    stanzas = ["auto lo\niface lo inet loopback\n"]
+    for number, nic in enumerate(guest.nics):
+        stanzas.append(_stanza(f"eth{number}", nic))
+        # systemd.link(5); it is udev that reads it, with or without systemd-networkd.
+        link = f"[Match]\nMACAddress={nic.mac}\n\n[Link]\nName=eth{number}\n"
+        yield text(f"etc/systemd/network/10-eth{number}.link", link)
+    yield text("etc/network/interfaces", "\n".join(stanzas))
+
+
+def _stanza(name: str, nic: Nic) -> str:
+    if nic.address is None:
+        return f"auto {name}\niface {name} inet dhcp\n"
+    family = "inet" if nic.address.version == 4 else "inet6"
+    lines = [f"auto {name}", f"iface {name} {family} static", f"    address {nic.address}"]
+    lines += [f"    gateway {nic.gateway}"] if nic.gateway is not None else []
+    return "\n".join([*lines, ""])

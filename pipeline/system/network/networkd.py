@@ -1,0 +1,34 @@
+"""systemd-networkd: systemd.network(5)."""
+
+from collections.abc import Iterator
+
+from pipeline.farm.model import Guest, Nic
+from pipeline.image.layer import Entry, Metadata, Symlink, text
+from pipeline.image.tree import Tree
+
+_PROGRAMS = ("usr/lib/systemd/systemd-networkd", "lib/systemd/systemd-networkd")
+_ENABLED = {  # what `systemctl enable systemd-networkd` links, as its unit's [Install] section says
+    "multi-user.target.wants": "systemd-networkd.service",
+    "sockets.target.wants": "systemd-networkd.socket",
+    "network-online.target.wants": "systemd-networkd-wait-online.service",
+}
+
+
+def is_in(tree: Tree) -> bool:
+    """Whether the master has it installed."""
+    return any(map(tree.exists, _PROGRAMS))
+
+
+def entries(guest: Guest) -> Iterator[Entry]:
+    """A .network file for each of the guest's MAC addresses, and the links that enable networkd."""
+    for number, nic in enumerate(guest.nics):
+        yield text(f"etc/systemd/network/10-eth{number}.network", _network(nic))
+    for target, unit in _ENABLED.items():
+        yield Symlink(f"etc/systemd/system/{target}/{unit}", Metadata(mode=0o777), f"/lib/systemd/system/{unit}")
+
+
+def _network(nic: Nic) -> str:
+    settings = ["DHCP=yes"] if nic.address is None else [f"Address={nic.address}"]
+    settings += [f"Gateway={nic.gateway}"] if nic.gateway is not None else []
+    settings += [f"DNS={server}" for server in nic.nameservers]
+    return "\n".join(["[Match]", f"MACAddress={nic.mac}", "", "[Network]", *settings, ""])

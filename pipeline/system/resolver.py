@@ -1,0 +1,14 @@
+"""Where the guest asks for names: resolv.conf(5)."""
+
+from collections.abc import Iterator
+
+from pipeline.farm.model import Guest
+from pipeline.image.layer import Entry, text
+from pipeline.image.tree import Tree
+
+
+def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
+    """/etc/resolv.conf, unless it is a symlink: then a service of the guest looks after it."""
+    nameservers = [server for nic in guest.nics for server in nic.nameservers]
+    if nameservers and tree.readlink("etc/resolv.conf") is None:
+        yield text("etc/resolv.conf", "".join(f"nameserver {server}\n" for server in dict.fromkeys(nameservers)))

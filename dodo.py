@@ -1,0 +1,46 @@
+"""Guestfarm's tasks, in the order in which a guest comes to be. `doit` runs them, `doit list --all` shows them."""
+
+from pipeline import doit_glue, tasks
+
+site = tasks.load()
+DOIT_CONFIG = doit_glue.configuration(site.build)
+
+
+def task_master() -> tasks.Tasks:
+    """What guests' root file systems start from."""
+    yield from tasks.master.tasks(site)
+
+
+def task_kernel() -> tasks.Tasks:
+    """The kernels and initrds that guests boot."""
+    yield from tasks.kernel.tasks(site)
+
+
+def task_zero() -> tasks.Tasks:
+    """Images of zeros."""
+    yield from tasks.base.zeros(site)
+
+
+def task_format() -> tasks.Tasks:
+    """Empty file systems."""
+    yield from tasks.base.formats(site)
+
+
+def task_populate() -> tasks.Tasks:
+    """Bases: file systems with all of a master's files."""
+    yield from tasks.base.populates(site)
+
+
+def task_root() -> tasks.Tasks:
+    """Guests' root disks: clones of bases, each with its own identity."""
+    yield from tasks.guest.roots(site)
+
+
+def task_swap() -> tasks.Tasks:
+    """Guests' swap disks."""
+    yield from tasks.guest.swaps(site)
+
+
+def task_config() -> tasks.Tasks:
+    """Guests' configurations, with the kernel and initrd that they name."""
+    yield from tasks.guest.configs(site)

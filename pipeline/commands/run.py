@@ -1,0 +1,37 @@
+"""`doit run`, which is also plain `doit`: doit's own, with promises about what happens when something goes wrong."""
+
+import inspect
+import sys
+from typing import Any
+
+from doit.cmd_run import Run as DoitRun
+
+from pipeline.doit_glue import processes, user_errors
+from pipeline.doit_glue.guard import Guard
+from pipeline.doit_glue.state import State
+
+_INTERRUPTED = 130
+"""The exit code of a process that Ctrl-C ended, as shells show it."""
+
+
+class Run(DoitRun):  # type: ignore[misc]  # doit has no types
+    """Runs tasks: one run at a time in a build folder, and what it finished stays finished however it ends."""
+
+    name = "run"
+
+    def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes
+        self.dep_manager: Any
+        if not isinstance(self.dep_manager.backend, State):  # somebody else's dodo.py
+            return int(super()._execute(*arguments, **options))
+        processes.prepare()
+        with user_errors():
+            self.dep_manager.backend.lock.acquire()
+            self.dep_manager = Guard(self.dep_manager)
+            try:
+                return int(super()._execute(*arguments, **options))
+            except KeyboardInterrupt:
+                print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)
+                return _INTERRUPTED
+
+    # doit passes the options that the signature names.
+    _execute.__signature__ = inspect.signature(DoitRun._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only

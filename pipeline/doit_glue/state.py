@@ -1,0 +1,129 @@
+"""doit's state, in SQLite: a task is on record as soon as it is done, and off it as soon as it starts again."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.doit_glue.lock import BuildLock
+from pipeline.errors import GuestfarmError
+
+_LAST_KEY = "deps:"
+"""What doit's Dependency.save_success() sets last."""
+
+_TABLES = """
+    create table if not exists task (name text primary key, record text not null) without rowid;
+    create table if not exists digest (path text primary key, stamp text not null, digest text not null) without rowid;
+"""
+
+
+class Codec(Protocol):
+    """How doit turns records into text."""
+
+    def encode(self, data: object) -> str:
+        """A record as text."""
+
+    def decode(self, data: str) -> dict[str, Any]:
+        """The record that a text holds."""
+
+
+class State:
+    """A backend of doit's, found by its entry point. Whoever writes has the build folder's lock.
+
+    Each change is a transaction of its own. In SQLite's WAL mode with synchronous=NORMAL those survive whatever happens
+    to this process, and the last of them not always a power failure: then a task runs once more than it would have to.
+    """
+
+    desc = "SQLite, durable task by task"
+
+    def __init__(self, name: str, codec: Codec, *, module_name: str | None = None) -> None:  # doit's
+        self.name = name
+        self.lock = BuildLock(Path(name).with_suffix(".lock"))
+        self._codec = codec
+        self._connection: sqlite3.Connection | None = None
+        self._texts = self._read()
+        self._records: dict[str, dict[str, Any]] = {}
+
+    def get(self, task: str, key: str) -> Any:  # noqa: ANN401  # a record holds whatever JSON can
+        """What is on record for `task` under `key`, or None."""
+        return self._record(task).get(key)
+
+    def set(self, task: str, key: str, value: object) -> None:
+        """Note something for `task`; a finished task's last note puts all of them on record."""
+        self._record(task)[key] = value
+        if key in (_LAST_KEY, "ignore:"):
+            self._execute("insert or replace into task values (?, ?)", task, self._codec.encode(self._record(task)))
+
+    def in_(self, task: str) -> bool:
+        """Whether anything is on record for `task`."""
+        return bool(self._record(task))
+
+    def remove(self, task: str) -> None:
+        """Forget `task`."""
+        if self.in_(task):
+            self._records[task] = {}
+            self._execute("delete from task where name = ?", task)
+
+    def remove_all(self) -> None:
+        """Forget every task."""
+        self._execute("delete from task")
+        self._texts, self._records = {}, {}
+
+    def dump(self) -> None:
+        """Close the database; everything is in it already."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self.lock.release()
+
+    def _record(self, task: str) -> dict[str, Any]:
+        record = self._records.get(task)
+        if record is None:
+            text = self._texts.get(task)
+            record = self._records[task] = {} if text is None else self._codec.decode(text)
+        return record
+
+    def _read(self) -> dict[str, str]:
+        if not Path(self.name).exists():
+            return {}
+        with opened(Path(self.name)) as connection:
+            return dict(connection.execute("select name, record from task"))
+
+    def _execute(self, statement: str, *parameters: str) -> None:
+        if self._connection is None:
+            self.lock.acquire()
+            self._connection = connect(Path(self.name))
+        with readable(Path(self.name)):
+            self._connection.execute(statement, parameters)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the state, and make it if need be. Raises GuestfarmError when that is impossible."""
+    with readable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # doit's runner writes from one thread; which one that is depends on how it runs.
+        connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        connection.executescript(f"pragma journal_mode = wal; pragma synchronous = normal; {_TABLES}")
+        return connection
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The state for a while. Raises GuestfarmError."""
+    connection = connect(path)
+    try:
+        with readable(path):
+            yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise GuestfarmError for SQLite's errors in the block."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        hint = "if it is damaged, remove it: then doit makes everything again" if path.exists() else ""
+        raise GuestfarmError(f"{path}: {error}", hint) from error

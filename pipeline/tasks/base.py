@@ -1,0 +1,83 @@
+"""zero:B, format:B and populate:B: the three steps to a base, which all guests with the same wishes are clones of."""
+
+from functools import partial
+
+from pipeline.doit_glue import Tasks, artifact
+from pipeline.farm import identity, units
+from pipeline.farm.model import Allocation, Base, Image
+from pipeline.image import base as images
+from pipeline.image import blank, e2fsprogs, tar
+from pipeline.image.layer import Layer
+from pipeline.tasks.master import contents_digest
+from pipeline.tasks.site import Site
+
+
+def zeros(site: Site) -> Tasks:
+    """A task for each base: an image of zeros. A master that is an image needs none."""
+    for base in _formatted(site):
+        yield artifact(
+            base.name,
+            f"{units.format_size(base.size)} of zeros, {base.allocation}",
+            partial(images.zero, site.zero(base), base.size, allocate=_is_full(base)),
+            targets=[site.zero(base)],
+            inputs={"recipe": blank.RECIPE, "size": base.size, "allocation": str(base.allocation)},
+        )
+
+
+def formats(site: Site) -> Tasks:
+    """A task for each base: an empty file system. A master that is an image needs none."""
+    for base in _formatted(site):
+        uuid = identity.base_uuid(site.farm.name, base.name)
+        kind = str(base.filesystem)
+        yield artifact(
+            base.name,
+            f"an empty {kind} file system of {units.format_size(base.size)}",
+            partial(images.format, site.zero(base), site.formatted(base), kind, uuid, allocate=_is_full(base)),
+            targets=[site.formatted(base)],
+            files=[site.zero(base)],
+            inputs={
+                "recipe": e2fsprogs.RECIPE,
+                "file system": kind,
+                "UUID": str(uuid),
+                "e2fsprogs": e2fsprogs.version,
+            },
+        )
+
+
+def populates(site: Site) -> Tasks:
+    """A task for each base: the file system with all of its master's files."""
+    for base in site.farm.bases:
+        image = isinstance(base.master.source, Image)
+        yield artifact(
+            base.name,
+            f"the files of master {base.master.name} on {units.format_size(base.size)}",
+            partial(_adopt if image else _populate, site, base),
+            targets=[site.populated(base)],
+            files=[site.digest(base.master), *([] if image else [site.formatted(base)])],
+            inputs={
+                "recipe": images.POPULATE_RECIPE,
+                "size": base.size,
+                "file system": base.filesystem,
+                "allocation": str(base.allocation),
+                "e2fsprogs": e2fsprogs.version,
+            },
+        )
+
+
+def _populate(site: Site, base: Base) -> None:
+    master: Layer = tar.entries(site.rootfs(base.master))
+    digest = contents_digest(site.digest(base.master))
+    images.populate(site.formatted(base), site.populated(base), master, digest, allocate=_is_full(base))
+
+
+def _adopt(site: Site, base: Base) -> None:
+    source, target = site.rootfs(base.master), site.populated(base)
+    images.adopt(source, target, base.size, base.filesystem, allocate=_is_full(base))
+
+
+def _formatted(site: Site) -> list[Base]:
+    return [base for base in site.farm.bases if not isinstance(base.master.source, Image)]
+
+
+def _is_full(base: Base) -> bool:
+    return base.allocation is Allocation.FULL

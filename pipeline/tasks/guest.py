@@ -1,0 +1,118 @@
+"""root:G, swap:G and config:G: what is one guest's own."""
+
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline import hypervisor, system
+from pipeline.doit_glue import Tasks, artifact
+from pipeline.errors import MasterError
+from pipeline.farm import units
+from pipeline.farm.model import Allocation, Guest, Nic
+from pipeline.image import libext2fs, root, swap
+from pipeline.image.publish import publish_link, publish_text
+from pipeline.tasks.site import Site
+
+_ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
+
+
+def roots(site: Site) -> Tasks:
+    """A task for each guest: its root disk."""
+    for guest in site.farm.guests.values():
+        base = site.populated(guest.base)
+        yield artifact(
+            guest.name,
+            f"{guest.name}'s root disk: {guest.base.name} with its own identity",
+            partial(_build_root, base, site.guest(guest) / _ROOT, guest),
+            targets=[site.guest(guest) / _ROOT],
+            files=[base],
+            inputs={
+                "recipe": system.RECIPE,
+                "name": guest.name,
+                "network": [_network(nic) for nic in guest.nics],
+                "allocation": str(guest.base.allocation),
+                "file system": guest.base.filesystem,
+                "root UUID": str(guest.root_uuid),
+                "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
+                "machine ID": guest.machine_id,
+                "libext2fs": libext2fs.version,
+            },
+        )
+
+
+def swaps(site: Site) -> Tasks:
+    """A task for each guest that swaps: its swap disk."""
+    for guest in site.farm.guests.values():
+        if guest.swap is not None:
+            target = site.guest(guest) / _SWAP
+            yield artifact(
+                guest.name,
+                f"{guest.name}'s swap disk of {units.format_size(guest.swap)}",
+                partial(swap.build, target, guest.swap, guest.swap_uuid),
+                targets=[target],
+                inputs={
+                    "recipe": swap.RECIPE,
+                    "size": guest.swap,
+                    "UUID": str(guest.swap_uuid),
+                    "mkswap": swap.version,
+                },
+            )
+
+
+def configs(site: Site) -> Tasks:
+    """A task for each guest: its configurations, and the kernel and initrd that they name."""
+    for guest in site.farm.guests.values():
+        folder = site.guest(guest)
+        texts = {folder / name: text for name, text in _configurations(site, guest).items()}
+        links: dict[Path, Path] = {}
+        if guest.host_kernel is None:
+            master = guest.base.master
+            links = {folder / _KERNEL: site.kernel(master), folder / _INITRD: site.initrd(master)}
+        yield artifact(
+            guest.name,
+            f"{guest.name}'s configuration for {', '.join(guest.hypervisors)}",
+            partial(_build_config, texts, links),
+            targets=[*texts, *links],
+            files=list(links.values()),
+            inputs={"recipe": hypervisor.RECIPE, **{path.name: text for path, text in texts.items()}},
+        )
+
+
+def _build_root(base: Path, target: Path, guest: Guest) -> None:
+    allocate = guest.base.allocation is Allocation.FULL
+    try:
+        root.build(base, target, partial(system.identity, guest), guest.root_uuid, allocate=allocate)
+    except MasterError as error:
+        raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
+
+
+def _build_config(texts: dict[Path, str], links: dict[Path, Path]) -> None:
+    for target, text in texts.items():
+        publish_text(target, text)
+    for target, source in links.items():
+        publish_link(target, source)
+
+
+def _configurations(site: Site, guest: Guest) -> dict[str, str]:
+    files = _files(site.farm.images / guest.name, guest)
+    used = {name: hypervisor.BY_NAME[name] for name in guest.hypervisors}
+    return {f"{guest.name}.{used[name].suffix}": used[name].render(guest, files) for name in used}
+
+
+def _files(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
+    own = guest.host_kernel
+    return hypervisor.Files(
+        root=folder / _ROOT,
+        swap=folder / _SWAP if guest.swap is not None else None,
+        kernel=own.kernel if own else folder / _KERNEL,
+        ramdisk=own.ramdisk if own else folder / _INITRD,
+    )
+
+
+def _network(nic: Nic) -> dict[str, Any]:
+    return {
+        "mac": nic.mac,
+        "address": str(nic.address or "dhcp"),
+        "gateway": str(nic.gateway),
+        "nameservers": [str(server) for server in nic.nameservers],
+    }

@@ -1,0 +1,118 @@
+"""master:M: what guests' root file systems start from, read through once."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.doit_glue import Inputs, Tasks, artifact
+from pipeline.farm.model import Bootstrap, Directory, Image, Master, Tar
+from pipeline.image import bootstrap, digest, directory, tar
+from pipeline.image.layer import Digest, Layer
+from pipeline.image.publish import publish, publish_text
+from pipeline.tasks.site import Site
+
+_RECIPE = 1
+"""Raise it when the same master gets another digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """How the files of one kind of master come to be."""
+
+    doc: str
+    build: Callable[[], None]
+    inputs: Inputs
+    made: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def tasks(site: Site) -> Tasks:
+    """A task for each master that a guest starts from."""
+    for master in site.masters:
+        making = _making(site, master)
+        yield artifact(
+            master.name,
+            making.doc,
+            making.build,
+            targets=[*making.made, site.digest(master)],
+            files=making.files,
+            inputs={"recipe": _RECIPE, **making.inputs},
+        )
+
+
+def contents_digest(path: Path) -> str:
+    """The digest of a master's contents, out of the digest file at `path`."""
+    return str(json.loads(path.read_text())["digest"])
+
+
+def _making(site: Site, master: Master) -> _Making:
+    rootfs, target = site.rootfs(master), site.digest(master)
+    match master.source:
+        case Bootstrap() as source:
+            packages = bootstrap.Packages(
+                suite=source.suite,
+                variant=source.variant,
+                include=source.packages,
+                components=source.components,
+                mirrors=source.mirrors,
+                keyring=source.keyring,
+                customize=source.run,
+            )
+            return _Making(
+                f"master {master.name}: Debian {source.suite} and {len(source.packages)} packages",
+                partial(_from_packages, packages, rootfs, target),
+                {
+                    "packages": _plain(packages),
+                    "bootstrap recipe": bootstrap.RECIPE,
+                    "mmdebstrap": bootstrap.version,
+                },
+                made=(rootfs,),
+                files=(source.keyring,) if source.keyring else (),
+            )
+        case Tar(path=path):
+            doc = f"master {master.name}: the tar file {path}"
+            return _Making(doc, partial(_from_tar, path, target), {"tar": str(path)}, files=(path,))
+        case Directory(path=path):
+            return _Making(
+                f"master {master.name}: the folder {path}",
+                partial(_from_directory, path, rootfs, target),
+                {"directory": str(path), "contents": partial(directory.fingerprint, path)},
+                made=(rootfs,),
+            )
+        case Image(path=path):
+            doc = f"master {master.name}: the image {path}"
+            return _Making(doc, partial(_from_image, path, target), {"image": str(path)}, files=(path,))
+
+
+def _from_packages(packages: bootstrap.Packages, rootfs: Path, target: Path) -> None:
+    with publish(rootfs) as draft:
+        bootstrap.build(packages, draft)
+    _from_tar(rootfs, target)
+
+
+def _from_tar(rootfs: Path, target: Path) -> None:
+    _publish_digest(target, Digest().read(tar.entries(rootfs)))
+
+
+def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
+    seen = Digest()
+    layer: Layer = seen.watch(directory.entries(folder))
+    with publish(rootfs) as draft, draft.open("xb") as file:
+        tar.write(layer, file)
+    _publish_digest(target, seen)
+
+
+def _from_image(image: Path, target: Path) -> None:
+    publish_text(target, json.dumps({"digest": digest.of_file(image)}) + "\n")
+
+
+def _publish_digest(target: Path, seen: Digest) -> None:
+    words = {"digest": seen.hexdigest(), "entries": seen.entries, "bytes": seen.bytes}
+    publish_text(target, json.dumps(words) + "\n")
+
+
+def _plain(packages: bootstrap.Packages) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(json.dumps(asdict(packages), default=str)).items() if value}

@@ -1,0 +1,66 @@
+"""The site: a farm, and the folder that its artifacts are built in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.farm.model import Base, Farm, Guest, Image, Master, Tar
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A farm, and where in `build` each of its artifacts is."""
+
+    farm: Farm
+    build: Path
+
+    @property
+    def masters(self) -> tuple[Master, ...]:
+        """The masters that guests start from, in the order in which they first do."""
+        return tuple(dict.fromkeys(base.master for base in self.farm.bases))
+
+    @property
+    def booted_masters(self) -> tuple[Master, ...]:
+        """The masters whose own kernel guests boot."""
+        return tuple(
+            dict.fromkeys(guest.base.master for guest in self.farm.guests.values() if guest.host_kernel is None)
+        )
+
+    def digest(self, master: Master) -> Path:
+        """What the master holds, in a few words; it changes when the contents do."""
+        return self._master(master) / "digest"
+
+    def rootfs(self, master: Master) -> Path:
+        """The tar file, or image, that the master's files are read from: the user's own, or one that we make."""
+        if isinstance(master.source, Tar | Image):
+            return master.source.path
+        return self._master(master) / "rootfs.tar"
+
+    def kernel(self, master: Master) -> Path:
+        """The kernel that the master's guests boot."""
+        return self._master(master) / "vmlinuz"
+
+    def initrd(self, master: Master) -> Path:
+        """The initrd that belongs to the kernel."""
+        return self._master(master) / "initrd.img"
+
+    def zero(self, base: Base) -> Path:
+        """The base's zeros."""
+        return self._base(base) / "zero.img"
+
+    def formatted(self, base: Base) -> Path:
+        """The base's empty file system."""
+        return self._base(base) / "format.img"
+
+    def populated(self, base: Base) -> Path:
+        """The base itself, which guests' root disks are clones of."""
+        return self._base(base) / "root.img"
+
+    def guest(self, guest: Guest) -> Path:
+        """The folder of all that is one guest's."""
+        return self.build / "guests" / guest.name
+
+    def _master(self, master: Master) -> Path:
+        return self.build / "masters" / master.name
+
+    def _base(self, base: Base) -> Path:
+        return self.build / "bases" / base.name

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+def quoted(text: str) -> str:
+    """`text` in quotes and on one line, for a message: unprintable characters as escapes, a long text cut short."""
+    limit = 80  # a host name that is one character too long is still shown whole
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
 class GuestfarmError(Exception):
     """Something the user can act on: a message, and a hint that says how. Shown without a traceback."""
 

@@ -1,0 +1,60 @@
+"""What a farm is: the guest list, read and checked, as plain values. Knows no tool, no image and no doit.
+
+From the file down to the model, each module builds on those above it:
+
+    units, ranges, mac, identity, addresses   what small texts mean, and what is derived from names
+    nodes, source      YAML as text that knows its line and column; source opens the file
+    readers, table     nodes as typed values, and the keys of a mapping declared as a table
+    names, masters, guests, entries, schema   the keys of the list, in tables; ranges become guests
+    rules, checks      what each guest obeys, and what no two may share
+    model, build       the farm, with every default filled in and every identity derived
+"""
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+from pipeline.errors import ListError
+from pipeline.farm import schema, source
+from pipeline.farm.build import build
+from pipeline.farm.checks import check
+from pipeline.farm.model import Farm
+from pipeline.farm.nodes import Fault, ReadingError
+
+_NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
+
+
+def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN) -> Farm:
+    """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
+
+    `needs` has, for masters whose contents are known, the smallest root disk in bytes. Raises ListError with every
+    problem of the list at once, other GuestfarmErrors when the file cannot be read.
+    """
+    with _no_garbage_collection():
+        try:
+            document = source.read(path)
+        except ReadingError as error:
+            raise _list_error(path, error.faults) from error
+        draft, faults = schema.read(document.root, path.parent)
+        faults = [*document.faults, *faults, *check(draft, needs)]
+        if faults:
+            raise _list_error(path, faults)
+        return build(draft)
+
+
+def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:
+    return ListError([fault.problem(str(path)) for fault in faults])
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Reading makes many objects and no cycles: to look for some as they grow takes longer than to read."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,82 @@
+"""IP addresses of guests and of what they talk to."""
+
+import re
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
+
+from pipeline.errors import GuestfarmError, quoted
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+
+_PADDED = re.compile(r"(^|\.)0[0-9]")
+
+
+def parse_interface(text: str) -> Interface:
+    """A guest's address with the prefix length of its subnet, as 10.0.0.11/24. Raises GuestfarmError.
+
+    It is one that a machine may have (RFC 6890), and not the subnet's own or its broadcast address.
+    """
+    form = "an address with its prefix length like 10.0.0.11/24"
+    ip, slash, prefix = text.partition("/")
+    if not slash and _is_address(ip):
+        raise GuestfarmError(f"expected {form}, found {quoted(text)}", f"write {ip}/24 if its subnet is a /24")
+    if "%" in text or not re.fullmatch("[0-9]{1,3}", prefix):
+        raise GuestfarmError(f"expected {form}, found {quoted(text)}")
+    try:
+        interface = ip_interface(text)
+    except ValueError as error:
+        raise GuestfarmError(f"expected {form}, found {quoted(text)}", _padding(ip)) from error
+    _refuse_special(interface.ip)
+    if role := role_in(interface.network, interface.ip):
+        raise GuestfarmError(f"{ip} is {role}", "choose an address inside it")
+    return interface
+
+
+def role_in(network: Network, address: Address) -> str:
+    """What keeps `address` from being a machine's in the subnet `network`, in words; empty for nothing."""
+    if network.prefixlen >= network.max_prefixlen - 1:  # all one or two addresses are machines': RFC 3021, RFC 6164
+        return ""
+    if address == network.network_address:
+        return f"the address of the subnet {network} itself"
+    if network.version == 4 and address == network.broadcast_address:
+        return f"the broadcast address of the subnet {network}"
+    return ""
+
+
+def parse_address(text: str) -> Address:
+    """The address of a gateway or name server, as 10.0.0.1. Raises GuestfarmError."""
+    if not _is_address(text):
+        hint = "leave the prefix length out" if "/" in text else _padding(text)
+        raise GuestfarmError(f"expected an IP address like 10.0.0.1, found {quoted(text)}", hint)
+    address = ip_address(text)
+    _refuse_special(address, loopback=True)
+    return address
+
+
+def _refuse_special(address: Address, *, loopback: bool = False) -> None:
+    """Raise GuestfarmError for an address that no machine answers to; `loopback`: one's own is fine."""
+    if address.is_unspecified or address.is_multicast or (address.is_loopback and not loopback):
+        kind = "unspecified" if address.is_unspecified else "multicast" if address.is_multicast else "loopback"
+        raise GuestfarmError(f"{address} is the {kind} address, which no guest can have")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a zone of RFC 4007 is a matter of one machine
+
+
+def _padding(text: str) -> str:
+    return "write numbers without leading zeros" if _PADDED.search(text) else ""

@@ -1,0 +1,65 @@
+"""Turns a draft without faults into the model: what is left open is defaulted or derived, places are dropped."""
+
+from functools import cache
+
+from pipeline.farm import guests as keys
+from pipeline.farm.entries import Listed
+from pipeline.farm.identity import machine_id, root_uuid, swap_uuid
+from pipeline.farm.model import Allocation, Base, Farm, FileSystem, Guest, HostKernel, Image, Nic
+from pipeline.farm.schema import FARM, IMAGES, Draft
+
+
+def build(draft: Draft) -> Farm:
+    """The farm that `draft` describes. Needs one that was read and checked without a fault."""
+    farm = draft.fields[FARM]
+    masters = {name: master for name, master in (draft.masters or {}).items() if master}
+
+    @cache  # guests share a base's object, as they will share its image
+    def base(master: str, filesystem: FileSystem | None, size: int, allocation: Allocation) -> Base:
+        made = masters[master]
+        if filesystem is None and not isinstance(made.source, Image):
+            filesystem = FileSystem.EXT4
+        return Base(master=made, filesystem=filesystem, size=size, allocation=allocation)
+
+    def guest(listed: Listed) -> Guest:
+        fields = listed.fields
+        return Guest(
+            name=listed.name,
+            base=base(fields[keys.MASTER], fields[keys.ROOT_FS], fields[keys.ROOT_SIZE], fields[keys.ROOT_ALLOCATE]),
+            memory=fields[keys.MEMORY],
+            vcpus=fields[keys.VCPUS],
+            swap=fields[keys.SWAP],
+            nics=_nics(farm, listed),
+            hypervisors=fields[keys.HYPERVISOR],
+            host_kernel=_host_kernel(listed),
+            root_uuid=root_uuid(farm, listed.name),
+            swap_uuid=swap_uuid(farm, listed.name),
+            machine_id=machine_id(farm, listed.name),
+        )
+
+    return Farm(
+        name=farm,
+        images=draft.fields[IMAGES],
+        masters=masters,
+        guests={listed.name: guest(listed) for entry in draft.entries for listed in entry},
+    )
+
+
+def _nics(farm: str, listed: Listed) -> tuple[Nic, ...]:
+    if not listed.fields.has(keys.NETWORK):
+        return ()
+    address = listed.fields[keys.ADDRESS]
+    routing = listed.fields if address else listed.own  # what DHCP says goes before the defaults
+    nic = Nic(
+        mac=listed.mac(farm),
+        bridge=listed.fields[keys.BRIDGE],
+        address=address,
+        gateway=routing[keys.GATEWAY],
+        nameservers=routing[keys.NAMESERVERS],
+    )
+    return (nic,)
+
+
+def _host_kernel(listed: Listed) -> HostKernel | None:
+    kernel = listed.boot[keys.KERNEL]
+    return HostKernel(kernel=kernel, ramdisk=listed.boot[keys.RAMDISK]) if kernel else None

@@ -1,0 +1,109 @@
+"""The rules of the farm as a whole: each guest obeys its own, and no two share a name, an address or a MAC address."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+
+from pipeline.errors import quoted
+from pipeline.farm import rules
+from pipeline.farm.addresses import Address
+from pipeline.farm.entries import Entry, Listed
+from pipeline.farm.guests import ADDRESS, NETWORK
+from pipeline.farm.mac import free_mac
+from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
+from pipeline.farm.schema import FARM, Draft
+from pipeline.farm.table import BrokenError
+
+Rule = Callable[[Listed], Iterator[Fault]]
+
+
+def check(draft: Draft, needs: Mapping[str, int]) -> list[Fault]:
+    """Everything that breaks a rule. `needs` has, for masters whose contents are known, the smallest root in bytes."""
+    own_rules: tuple[Rule, ...] = (
+        rules.keys_are_given,
+        partial(rules.master_is_known, masters=draft.masters),
+        rules.network_is_whole,
+        rules.gateway_is_reachable,
+        rules.ramdisk_has_kernel,
+        partial(rules.root_is_large_enough, needs=needs),
+    )
+    faults = [each for entry in draft.entries for rule in own_rules for each in _first_breach(rule, entry)]
+    entries, same_names = _unique_names(draft.entries)
+    return [*faults, *same_names, *_same_addresses(entries), *_same_macs(entries, _farm_name(draft))]
+
+
+def _first_breach(rule: Rule, entry: Entry) -> list[Fault]:
+    """What is wrong with the first guest of an entry that breaks `rule`: a range is one mistake, not many."""
+    for guest in entry:
+        with suppress(BrokenError):
+            if faults := list(rule(guest)):
+                return faults
+    return []
+
+
+def _farm_name(draft: Draft) -> str | None:
+    try:
+        return draft.fields[FARM]
+    except BrokenError:
+        return None
+
+
+def _unique_names(entries: list[Entry]) -> tuple[list[Entry], list[Fault]]:
+    """The entries without the guests whose names came before, in any case of letters, and faults for those."""
+    first: dict[str, Listed] = {}
+    unique: list[Entry] = []
+    faults: list[Fault] = []
+    for entry in entries:
+        again = [guest for guest in entry if first.setdefault(guest.name.lower(), guest) is not guest]
+        unique.append([guest for guest in entry if first[guest.name.lower()] is guest] if again else entry)
+        for guest in again[:1]:
+            other = first[guest.name.lower()]
+            message = f"this name is given already, to {quoted(other.name)} in line {other.key.line}"
+            faults.append(_fault(guest, guest.key, message, "names are equal in upper and lower case (RFC 4343)"))
+    return unique, faults
+
+
+def _same_addresses(entries: list[Entry]) -> Iterator[Fault]:
+    first: dict[Address, Listed] = {}
+    for entry in entries:
+        found: list[Fault] = []
+        for guest in entry:
+            with suppress(BrokenError):
+                if not guest.fields.has(NETWORK) or (address := guest.fields[ADDRESS]) is None:
+                    continue
+                other = first.setdefault(address.ip, guest)
+                if other is not guest:
+                    message = f"the address {address.ip} is that of guest {quoted(other.name)} in line {other.key.line}"
+                    found.append(_fault(guest, guest.own.node(ADDRESS), message, "give another"))
+        yield from first_at_each_place(found)
+
+
+def _same_macs(entries: list[Entry], farm: str | None) -> Iterator[Fault]:
+    """Faults for MAC addresses that came before, each with a free one to pin."""
+    macs: list[tuple[str, Listed]] = []
+    for guest in chain.from_iterable(entries):
+        with suppress(BrokenError):
+            if guest.fields.has(NETWORK):
+                macs.append((guest.mac(farm), guest))
+    taken = {mac for mac, _ in macs}
+    first: dict[str, Listed] = {}
+    pinned: list[Fault] = []
+    for mac, guest in macs:
+        other = first.setdefault(mac, guest)
+        if other is guest:
+            continue
+        free = free_mac(farm or "", guest.name, taken)
+        taken.add(free)
+        hint = f"pin a free one, mac: {free if guest.name == guest.key.text else f'{{{guest.name}: {free}}}'}"
+        if guest.pin:
+            message = f"the MAC address {mac} is that of guest {quoted(other.name)} in line {other.key.line}"
+            pinned.append(_fault(guest, guest.pin.node, message, hint))
+        else:
+            message = f"its derived MAC address {mac} is that of guest {quoted(other.name)} in line {other.key.line}"
+            yield _fault(guest, guest.key, message, hint)
+    yield from first_at_each_place(pinned)
+
+
+def _fault(guest: Listed, node: Node, message: str, hint: str) -> Fault:
+    return fault(node, message, hint, ("guests", guest.name))

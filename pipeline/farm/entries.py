@@ -1,0 +1,194 @@
+"""The guests of the list: an entry is read as one guest, or as many where its name has a range."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice, repeat
+
+from pipeline.errors import GuestfarmError, quoted
+from pipeline.farm import nodes
+from pipeline.farm.guests import GUEST, KERNEL, MAC, SINGLE, Pin
+from pipeline.farm.mac import derived_mac
+from pipeline.farm.names import parse_guest_name
+from pipeline.farm.nodes import (
+    Fault,
+    Mapping,
+    Node,
+    ReadingError,
+    Scalar,
+    Unreadable,
+    entries_of,
+    fault,
+    first_at_each_place,
+    scalars,
+)
+from pipeline.farm.ranges import MAX_LENGTH, has_range, parse_range
+from pipeline.farm.readers import did_you_mean
+from pipeline.farm.table import BrokenError, Fields
+
+MAX_GUESTS = MAX_LENGTH
+"""How many guests a list may have: a few short lines with ranges could ask for more than any memory holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A guest as the list has it."""
+
+    name: str
+    key: Scalar
+    """The key of its entry, which may be a range: the place of what concerns the guest as a whole."""
+    own: Fields
+    fields: Fields
+    """Its own and, where it leaves them open, the defaults'."""
+
+    @property
+    def boot(self) -> Fields:
+        """The fields that say which kernel and ramdisk of the host it boots: these two are never mixed."""
+        return self.own if KERNEL in self.own else self.fields
+
+    @property
+    def pin(self) -> Pin | None:
+        """The MAC address that the list gives it. Raises BrokenError."""
+        pins = self.own[MAC]
+        return pins.one or pins.by_guest.get(self.name)
+
+    def mac(self, farm: str | None) -> str:
+        """The MAC address of its card: pinned, else derived. Raises BrokenError, also where `farm` is not known."""
+        if pin := self.pin:
+            return pin.mac
+        if farm is None:
+            raise BrokenError("farm")
+        return derived_mac(farm, self.name)
+
+
+Entry = list[Listed]
+"""The guests that one entry of the list stands for."""
+
+
+def read_defaults(node: Node) -> tuple[Fields, list[Fault]]:
+    """The fields that guests have unless they say otherwise, and all that is wrong with them."""
+    fields, faults = GUEST.read(node)
+    misplaced = [key for key in SINGLE if key in fields]
+    faults.extend(
+        fault(fields.node(key), f"{key.name} belongs to a single guest", "move it there") for key in misplaced
+    )
+    return fields.without(*misplaced), faults
+
+
+def read_entries(node: Node, defaults: Fields) -> tuple[list[Entry], list[Fault]]:
+    """The guests by entry, and all that is wrong with each of them alone."""
+    try:
+        entries = entries_of(node, "a mapping of names to guests")
+    except ReadingError as error:
+        return [], [*error.faults]
+    if not entries:
+        return [], [fault(node, "there are none", "add one, as deb01: {address: 10.0.0.11/24}")]
+    listed: list[Entry] = []
+    faults: list[Fault] = []
+    room = MAX_GUESTS
+    for name, (key, value) in entries.items():
+        entry, found = _read_entry(key, value, defaults)
+        listed.append(entry)
+        faults.extend(each.under(name) for each in found)
+        room -= len(entry)
+        if room < 0:
+            faults.append(fault(key, f"the list has more than {MAX_GUESTS:,} guests", "split the farm", (name,)))
+            break
+    return listed, faults
+
+
+def _read_entry(key: Scalar, value: Node, defaults: Fields) -> tuple[Entry, list[Fault]]:
+    faults: list[Fault] = []
+    names: Sequence[str] = ()
+    try:
+        names = parse_range(key.text) if has_range(key.text) else (key.text,)
+        for name in names:
+            parse_guest_name(name)
+    except GuestfarmError as error:
+        faults.append(fault(key, error.message, error.hint))
+    rows, found = _read_rows(value, len(names))
+    entry = [Listed(name, key, own, own.over(defaults)) for name, own in zip(names, rows, strict=False)]
+    return entry, [*faults, *found, *_misnamed_pins(entry)]
+
+
+def _read_rows(value: Node, count: int) -> tuple[list[Fields], list[Fault]]:
+    """The fields of each of the `count` guests that `value` is for, and what is wrong with them, once for all.
+
+    A `count` of 0 says that it is not known, for want of a sound name. There is one row then, without the ranges.
+    """
+    if not _varies(value):
+        row, faults = GUEST.read(value)
+        return [row] * max(count, 1), faults
+    faults = []
+    first, found = GUEST.read(next(_spread(value, count, faults)))
+    rows, faults = [first], [*faults, *found]
+    for varying in islice(_spread(_varying_part(value), count, []), 1, count):
+        row, found = GUEST.read(varying)
+        rows.append(row.over(first))
+        faults.extend(found)
+    return rows, first_at_each_place(faults)
+
+
+def _varies(node: Node) -> bool:
+    return any(has_range(scalar.text) for scalar in scalars(node))
+
+
+def _varying_part(node: Node) -> Node:
+    """`node` without the entries that are the same for every guest, which need not be read again."""
+    if not isinstance(node, Mapping):
+        return node
+    return replace(node, entries={name: entry for name, entry in node.entries.items() if _varies(entry[1])})
+
+
+def _spread(node: Node, count: int, faults: list[Fault]) -> Iterator[Node]:
+    """`node` as it is for each of `count` guests, and on without end where it is the same for all.
+
+    Ranges that cannot be that are put into `faults` at once, and read as Unreadable.
+    """
+    if not _varies(node):
+        return repeat(node)
+    if isinstance(node, nodes.Sequence):
+        columns = [_spread(item, count, faults) for item in node.items]
+        return (replace(node, items=list(items)) for items in zip(*columns, strict=False))
+    if isinstance(node, Mapping):
+        columns = []
+        for name, (_, value) in node.entries.items():
+            found: list[Fault] = []
+            columns.append(_spread(value, count, found))
+            faults.extend(each.under(name) for each in found)
+        keys = [key for key, _ in node.entries.values()]
+        return (
+            replace(node, entries=dict(zip(node.entries, zip(keys, values, strict=True), strict=True)))
+            for values in zip(*columns, strict=False)
+        )
+    return _spread_text(node, count, faults) if isinstance(node, Scalar) else repeat(node)
+
+
+def _spread_text(scalar: Scalar, count: int, faults: list[Fault]) -> Iterator[Node]:
+    lost = repeat(Unreadable(scalar.line, scalar.column))
+    if count == 0:
+        return lost
+    try:
+        texts = parse_range(scalar.text)
+    except GuestfarmError as error:
+        faults.append(fault(scalar, error.message, error.hint))
+        return lost
+    if len(texts) != count:
+        values, guests = _plural(len(texts), "value"), _plural(count, "guest")
+        faults.append(fault(scalar, f"{scalar} has {values} for {guests}", "make ranges equally long"))
+        return lost
+    return (Scalar(text, scalar.plain, scalar.line, scalar.column) for text in texts)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
+def _misnamed_pins(entry: Entry) -> Iterator[Fault]:
+    """Faults for MAC addresses that an entry pins to guests which it does not have."""
+    with suppress(BrokenError):
+        names = dict.fromkeys(guest.name for guest in entry)
+        pins = entry[0].own[MAC].by_guest if entry else {}
+        for name, pin in pins.items():
+            if name not in names:
+                yield fault(pin.node, f"there is no guest {quoted(name)} here", did_you_mean(name, names), ("mac",))

@@ -1,0 +1,118 @@
+"""The keys that a guest may have, and what they mean."""
+
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final
+
+from pipeline.farm import names
+from pipeline.farm.addresses import Address, Interface, parse_address, parse_interface
+from pipeline.farm.mac import parse_mac
+from pipeline.farm.model import Allocation, FileSystem
+from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError
+from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Size
+from pipeline.farm.table import Key, Section, Shorthand, Table
+from pipeline.farm.units import GIB, KIB, MIB, TIB
+
+HYPERVISORS: Final = ("xen",)
+"""The hypervisors that guests can be configured for."""
+
+_PATH = Or("none", Parsed("an absolute path", names.parse_absolute_path))
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A MAC address that the list gives, and its place."""
+
+    mac: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """The MAC addresses that an entry of the list gives."""
+
+    one: Pin | None = None
+    """For the entry's only guest."""
+    by_guest: dict[str, Pin] = field(default_factory=dict)
+
+
+class PinsReader:
+    """A MAC address, or some for the guests of a range: {web07: 00:16:3e:12:34:56}."""
+
+    form = "a MAC address like 00:16:3e:12:34:56, or a mapping of a range's guests to such"
+    _mac = Parsed(form, parse_mac)
+
+    def read(self, node: Node) -> Pins:
+        """The addresses. Raises ReadingError with the faults of each."""
+        if not isinstance(node, Mapping):
+            return Pins(one=Pin(self._mac.read(node), node))
+        pins: dict[str, Pin] = {}
+        faults: list[Fault] = []
+        for guest, (key, value) in node.entries.items():
+            try:
+                pins[guest] = Pin(self._mac.read(value), key)
+            except ReadingError as error:
+                faults.extend(found.under(guest) for found in error.faults)
+        if len(pins) < len(node.entries):
+            raise ReadingError(*faults)
+        return Pins(by_guest=pins)
+
+
+MASTER: Final = Key("master", names.NAME, "the master that the root disk starts from")
+# Xen's tools count memory in MiB: xl.cfg(5).
+MEMORY: Final = Key("memory", Size(16 * MIB, 16 * TIB, MIB), "main memory", 512 * MIB)
+VCPUS: Final = Key("vcpus", Number(1, 4096), "virtual processors", 1)
+
+ROOT_SIZE: Final = Key("root.size", Size(MIB, 16 * TIB, MIB), "the size of the root disk", 2 * GIB)
+ROOT_FS: Final[Key[FileSystem | None]] = Key(
+    "root.fs", Choice({fs.value: fs for fs in FileSystem}), "its file system: ext4, or what an image master has", None
+)
+ROOT_ALLOCATE: Final = Key(
+    "root.allocate",
+    Choice({allocation.value: allocation for allocation in Allocation}),
+    "whether it takes its space when it is made (full) or when it is written to (sparse)",
+    Allocation.SPARSE,
+)
+ROOT: Final = Section("root", Table(ROOT_SIZE, ROOT_FS, ROOT_ALLOCATE), "the root disk", short=ROOT_SIZE)
+
+# mkswap(8) refuses an area of less than ten pages.
+SWAP: Final[Key[int | None]] = Key("swap", Or("none", Size(40 * KIB, 16 * TIB, 4 * KIB)), "the swap disk", None)
+
+BRIDGE: Final = Key("network.bridge", names.BRIDGE, "the host's bridge that the guest is on")
+ADDRESS: Final[Key[Interface | None]] = Key(
+    "network.address",
+    Or("dhcp", Parsed("an address with its prefix length like 10.0.0.11/24", parse_interface)),
+    "the guest's own; with dhcp, gateway and nameservers of the defaults do not apply",
+)
+GATEWAY: Final[Key[Address | None]] = Key(
+    "network.gateway",
+    Or("none", Parsed("an IP address like 10.0.0.1", parse_address)),
+    "the way out of the subnet",
+    None,
+)
+NAMESERVERS: Final = Key(
+    "network.nameservers", Many(Parsed("an IP address like 10.0.0.1", parse_address)), "who resolves names", ()
+)
+NETWORK: Final = Section(
+    "network",
+    Table(BRIDGE, ADDRESS, GATEWAY, NAMESERVERS),
+    "the network card; without it, there is none",
+    optional=True,
+)
+MAC: Final = Key("mac", PinsReader(), "the MAC address; derived from the names of farm and guest if not given", Pins())
+
+HYPERVISOR: Final = Key(
+    "hypervisors", Many(Choice({name: name for name in HYPERVISORS}), minimum=1), "what to configure it for", ("xen",)
+)
+KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
+RAMDISK: Final[Key[PurePosixPath | None]] = Key(
+    "ramdisk", _PATH, "the initrd of the host for this kernel; with a kernel of its own, a guest needs its own", None
+)
+
+GUEST: Final = Table(
+    *(MASTER, MEMORY, VCPUS, ROOT, SWAP),
+    *(NETWORK, Shorthand("address", ADDRESS, NETWORK), MAC),
+    *(HYPERVISOR, KERNEL, RAMDISK),
+)
+SINGLE: Final = (ADDRESS, MAC)
+"""The keys that two guests cannot share, so that they have no place under defaults."""

@@ -1,0 +1,131 @@
+"""The masters of the list: the keys that each may have, and what they mean."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pipeline.errors import quoted
+from pipeline.farm import names
+from pipeline.farm.model import Bootstrap, Directory, Image, Master, Tar
+from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
+from pipeline.farm.readers import Choice, Many, Parsed
+from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
+
+# mmdebstrap(1), VARIANTS; all but `-`, which is debootstrap in other words.
+_VARIANTS = (
+    *("extract", "custom", "essential", "apt", "required", "minbase"),
+    *("buildd", "important", "debootstrap", "standard"),
+)
+
+_FILE = Parsed("a path", names.parse_file)
+_PATH = Parsed("an absolute path", names.parse_absolute_path)
+
+SUITE: Final = Key("bootstrap.suite", names.SUITE, "the release to install")
+PACKAGES: Final = Key("bootstrap.packages", Many(names.PACKAGE), "what to install besides the variant's packages", ())
+MIRROR: Final = Key("bootstrap.mirror", Many(names.MIRROR), "where packages come from; mmdebstrap's choice if none", ())
+COMPONENTS: Final = Key("bootstrap.components", Many(names.COMPONENT), "parts of the archive; main if none", ())
+KEYRING: Final[Key[Path | None]] = Key("bootstrap.keyring", _FILE, "the keys that sign the mirror's releases", None)
+VARIANT: Final = Key(
+    "bootstrap.variant", Choice({name: name for name in _VARIANTS}), "mmdebstrap's set of packages", "minbase"
+)
+RUN: Final = Key(
+    "bootstrap.run",
+    Many(names.COMMAND, repeats=True),
+    'shell commands to run at the end; "$1" is the master\'s root',
+    (),
+)
+BOOTSTRAP: Final = Section(
+    "bootstrap",
+    Table(SUITE, PACKAGES, MIRROR, COMPONENTS, KEYRING, VARIANT, RUN),
+    "a root file system made of Debian's packages by mmdebstrap",
+)
+TAR: Final[Key[Path | None]] = Key("tar", _FILE, "a root file system in a tar file: plain, gz, xz or zst", None)
+DIRECTORY: Final[Key[Path | None]] = Key("directory", _FILE, "a root file system in a folder", None)
+IMAGE: Final[Key[Path | None]] = Key("image", _FILE, "a root file system in an ext2, ext3 or ext4 image", None)
+KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "the kernel inside the master, else its newest", None)
+INITRD: Final[Key[PurePosixPath | None]] = Key("initrd", _PATH, "the initrd inside the master", None)
+
+_ON_THIS_MACHINE = (
+    (KEYRING, stat.S_ISREG, "file"),
+    (TAR, stat.S_ISREG, "file"),
+    (DIRECTORY, stat.S_ISDIR, "folder"),
+    (IMAGE, stat.S_ISREG, "file"),
+)
+
+SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE)
+MASTER: Final = Table(*SOURCES, KERNEL, INITRD)
+
+Masters = dict[str, Master | None]
+"""By name; None for one that is broken."""
+
+
+def read_masters(node: Node, folder: Path) -> tuple[Masters | None, list[Fault]]:
+    """The masters, None where there is no telling, and all that is wrong with them. Paths are relative to `folder`."""
+    try:
+        entries = entries_of(node, "a mapping of names to masters")
+    except ReadingError as error:
+        return None, [*error.faults]
+    masters: Masters = {}
+    faults: list[Fault] = []
+    for name, (key, value) in entries.items():
+        masters[name], found = _read_master(key, value, folder)
+        faults.extend(each.under(name) for each in found)
+    return masters, faults
+
+
+def _read_master(key: Scalar, node: Node, folder: Path) -> tuple[Master | None, list[Fault]]:
+    faults: list[Fault] = []
+    try:
+        names.NAME.read(key)
+    except ReadingError as error:
+        faults.extend(error.faults)
+    kinds = [source.name for source in SOURCES]
+    if not isinstance(node, Mapping):
+        return None, [*faults, *unexpected(node, f"a mapping with one of {', '.join(kinds)}").faults]
+    fields, found = MASTER.read(node)
+    faults.extend(found)
+    faults.extend(fault(key, f"{item.name} is missing", f"give {item.reader.form}") for item in MASTER.missing(fields))
+    given = [kind for kind in kinds if kind in node.entries]
+    if len(given) > 1:
+        faults.append(fault(key, f"made from {' and '.join(given)}", "a master is made from one of them"))
+    elif not given and not found:
+        faults.append(fault(key, "made from nothing", f"give one of {', '.join(kinds)}"))
+    faults.extend(_absent_files(fields, folder))
+    return (None if faults else _master(key.text, fields, folder)), faults
+
+
+def _absent_files(fields: Fields, folder: Path) -> Iterator[Fault]:
+    for key, is_kind, kind in _ON_THIS_MACHINE:
+        with suppress(BrokenError):
+            if path := fields[key]:
+                try:
+                    wrong = "" if is_kind((folder / path).stat().st_mode) else f"is not a {kind}"
+                except OSError as error:
+                    wrong = f"cannot be used: {error.strerror}"
+                if wrong:
+                    yield fault(fields.node(key), f"{quoted(str(folder / path))} {wrong}", path=(key.name,))
+
+
+def _master(name: str, fields: Fields, folder: Path) -> Master:
+    return Master(name=name, source=_source(fields, folder), kernel=fields[KERNEL], initrd=fields[INITRD])
+
+
+def _source(fields: Fields, folder: Path) -> Bootstrap | Tar | Directory | Image:
+    if path := fields[TAR]:
+        return Tar(path=folder / path)
+    if path := fields[DIRECTORY]:
+        return Directory(path=folder / path)
+    if path := fields[IMAGE]:
+        return Image(path=folder / path)
+    keyring = fields[KEYRING]
+    return Bootstrap(
+        suite=fields[SUITE],
+        packages=fields[PACKAGES],
+        mirrors=fields[MIRROR],
+        components=fields[COMPONENTS],
+        keyring=folder / keyring if keyring else None,
+        variant=fields[VARIANT],
+        run=fields[RUN],
+    )

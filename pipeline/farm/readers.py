@@ -1,0 +1,203 @@
+"""Reads nodes as typed values: what each type of value looks like, for errors, for the reference and for editors."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Generic, Protocol, TypeVar
+
+from pipeline.errors import GuestfarmError, quoted
+from pipeline.farm import units
+from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, Sequence, fault, unexpected
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Reader(Protocol[T_co]):
+    """A type of value in the list."""
+
+    @property
+    def form(self) -> str:
+        """What a value looks like, to follow "expected"."""
+
+    def read(self, node: Node) -> T_co:
+        """The value that `node` stands for. Raises ReadingError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[T]):
+    """A text that `parse` makes a value of, or refuses by GuestfarmError."""
+
+    form: str
+    parse: Callable[[str], T]
+
+    def read(self, node: Node) -> T:
+        """The parsed text."""
+        text = _text(node, self.form)
+        try:
+            return self.parse(text)
+        except GuestfarmError as error:
+            raise ReadingError(fault(node, error.message, error.hint)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A text that matches a regular expression as a whole."""
+
+    form: str
+    pattern: str
+    hint: str = ""
+
+    def read(self, node: Node) -> str:
+        """The text."""
+        text = _text(node, self.form)
+        if not re.fullmatch(self.pattern, text):
+            raise unexpected(node, self.form, self.hint)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number within limits, in decimal digits."""
+
+    minimum: int
+    maximum: int
+
+    @property
+    def form(self) -> str:
+        """The limits."""
+        return f"a whole number from {self.minimum} to {self.maximum}"
+
+    def read(self, node: Node) -> int:
+        """The number."""
+        text = _text(node, self.form)
+        if not re.fullmatch("[0-9]{1,9}", text) or not self.minimum <= int(text) <= self.maximum:
+            raise unexpected(node, self.form)
+        return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size within limits, in steps: bytes."""
+
+    minimum: int
+    maximum: int
+    step: int
+    form: str = "a size like 512M"
+
+    def read(self, node: Node) -> int:
+        """The size in bytes."""
+        try:
+            size = units.parse_size(_text(node, self.form))
+        except GuestfarmError as error:
+            raise ReadingError(fault(node, error.message, error.hint)) from error
+        if not self.minimum <= size <= self.maximum:
+            limits = f"{units.format_size(self.minimum)} to {units.format_size(self.maximum)}"
+            raise unexpected(node, f"a size from {limits}")
+        if size % self.step:
+            up = units.format_size(size + -size % self.step)
+            raise unexpected(node, f"a multiple of {units.format_size(self.step)}", f"the next is {up}")
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """One of a few words."""
+
+    values: dict[str, T]
+
+    @property
+    def form(self) -> str:
+        """The words."""
+        return " or ".join(self.values)
+
+    def read(self, node: Node) -> T:
+        """What the word stands for."""
+        text = _text(node, self.form)
+        if text not in self.values:
+            raise unexpected(node, self.form, did_you_mean(text, self.values))
+        return self.values[text]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Generic[T]):
+    """A word that stands for None, or a value of another type."""
+
+    word: str
+    reader: Reader[T]
+
+    @property
+    def form(self) -> str:
+        """Both."""
+        return f"{self.reader.form}, or {self.word}"
+
+    def read(self, node: Node) -> T | None:
+        """None for the word, else the other type's value."""
+        if isinstance(node, Scalar) and node.text == self.word:
+            return None
+        return self.reader.read(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Generic[T]):
+    """A list of values of one type, or a single value for a list of one."""
+
+    reader: Reader[T]
+    minimum: int = 0
+    repeats: bool = False
+    """Whether the same value may come twice."""
+
+    @property
+    def form(self) -> str:
+        """One and many."""
+        return f"{self.reader.form}, or a list of such"
+
+    def read(self, node: Node) -> tuple[T, ...]:
+        """All values, in order. Raises ReadingError with the faults of every item."""
+        items = node.items if isinstance(node, Sequence) else [node]
+        if len(items) < self.minimum:
+            raise unexpected(node, self.form)
+        values: list[T] = []
+        seen: set[T] = set()
+        faults: list[Fault] = []
+        for item in items:
+            try:
+                value = self.reader.read(item)
+            except ReadingError as error:
+                faults.extend(error.faults)
+                continue
+            if value in seen and not self.repeats:
+                faults.append(fault(item, f"{item} is in the list already"))
+            values.append(value)
+            seen.add(value)
+        if faults or len(values) < len(items):
+            raise ReadingError(*faults)
+        return tuple(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Whatever:
+    """A part of the list that is read elsewhere."""
+
+    form: str
+
+    def read(self, node: Node) -> Node:
+        """The node itself."""
+        return node
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint to the word of `known` that `word` looks like; where there is none, to what is known."""
+    candidates = list(islice(known, 100))  # to compare more takes long
+    close = get_close_matches(word.lower(), candidates, 1)
+    if close:
+        return f"did you mean {quoted(close[0])}?"
+    return f"known: {', '.join(candidates[:12])}" + ", ..." * (len(candidates) > 12)
+
+
+def _text(node: Node, form: str) -> str:
+    if not isinstance(node, Scalar) or node.is_null:
+        raise unexpected(node, form)
+    return node.text

@@ -1,0 +1,58 @@
+"""The guest list as a whole: its keys, and what it says before rules that concern several parts are applied."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pipeline.farm import names
+from pipeline.farm.entries import Entry, read_defaults, read_entries
+from pipeline.farm.masters import Masters, read_masters
+from pipeline.farm.nodes import Fault, Node, Scalar, fault
+from pipeline.farm.readers import Parsed, Whatever
+from pipeline.farm.table import BrokenError, Fields, Key, Table
+
+_NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
+
+FARM: Final = Key("farm", names.NAME, "seeds every derived MAC address, UUID and machine ID: choose once")
+IMAGES: Final = Key(
+    "images",
+    Parsed("an absolute path", names.parse_absolute_path),
+    "where the host keeps guests' disks",
+    PurePosixPath("/opt/xen/images"),
+)
+MASTERS: Final = Key("masters", Whatever("a mapping of names to masters"), "what root disks start from", _NOTHING)
+DEFAULTS: Final = Key("defaults", Whatever("a mapping of a guest's keys"), "what guests share", _NOTHING)
+GUESTS: Final = Key("guests", Whatever("a mapping of names to guests"), "the virtual machines")
+LIST: Final = Table(FARM, IMAGES, MASTERS, DEFAULTS, GUESTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the list says, with the places where it says so."""
+
+    fields: Fields
+    masters: Masters | None
+    """None where there is no telling which there are."""
+    defaults: Fields
+    entries: list[Entry]
+
+
+def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
+    """What the list with the node `root` says, and all that is wrong with its parts. Paths are relative to `folder`."""
+    top = root or _NOTHING
+    fields, faults = LIST.read(top)
+    faults.extend(fault(top, f"{key.name} is missing", f"give {key.reader.form}") for key in LIST.missing(fields))
+    masters: Masters | None = None
+    defaults = Fields({})
+    entries: list[Entry] = []
+    with suppress(BrokenError):
+        masters, found = read_masters(fields[MASTERS], folder)
+        faults.extend(each.under(MASTERS.name) for each in found)
+    with suppress(BrokenError):
+        defaults, found = read_defaults(fields[DEFAULTS])
+        faults.extend(each.under(DEFAULTS.name) for each in found)
+    with suppress(BrokenError):
+        entries, found = read_entries(fields[GUESTS], defaults)
+        faults.extend(each.under(GUESTS.name) for each in found)
+    return Draft(fields, masters, defaults, entries), faults

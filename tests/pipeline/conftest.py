@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -80,8 +80,8 @@ class Workshop:
         assert old in text
         (self.folder / "guests.yaml").write_text(text.replace(old, new))
 
-    def write_master(self, name: str = "debian.tar", **changes: bytes | None) -> None:
-        write_tar(self.folder / name, {**TINY_MASTER, **changes})
+    def write_master(self, changes: Mapping[str, bytes | None] | None = None) -> None:
+        write_tar(self.folder / "debian.tar", {**TINY_MASTER, **(changes or {})})
 
     def doit(self, *arguments: str, check: bool = True) -> Run:
         """Run doit; `executed` are the tasks whose actions ran, in their order."""
@@ -121,6 +121,3 @@ def built(workshop: Workshop) -> Workshop:
     """The same, built."""
     workshop.doit()
     return workshop
-
-
-Edit = Callable[[Workshop], None]

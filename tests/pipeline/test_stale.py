@@ -107,12 +107,12 @@ def test_a_file_in_a_directory_master_changed(two_masters: Workshop) -> None:
 
 
 def test_the_tar_changed(two_masters: Workshop) -> None:
-    two_masters.write_master(**{"etc/motd": b"other news\n"})
+    two_masters.write_master({"etc/motd": b"other news\n"})
     assert two_masters.doit().executed == ["master:debian", "kernel:debian", "populate:debian-ext4-16M", "root:deb01"]
 
 
 def test_the_kernel_in_the_tar_changed(two_masters: Workshop) -> None:
-    two_masters.write_master(**{"boot/vmlinuz-6.1": b"another kernel"})
+    two_masters.write_master({"boot/vmlinuz-6.1": b"another kernel"})
     assert "config:deb01" in two_masters.doit().executed
     kernel, link = (two_masters.path(name) for name in ("masters/debian/vmlinuz", "guests/deb01/vmlinuz"))
     assert kernel.samefile(link)
@@ -139,7 +139,7 @@ def test_a_file_in_a_directory_master_replaced_by_its_like(two_masters: Workshop
 def test_a_tar_changed_behind_its_times(two_masters: Workshop) -> None:
     tar = two_masters.folder / "debian.tar"
     before = tar.stat()
-    two_masters.write_master(**{"etc/motd": b"WELCOME\n"})
+    two_masters.write_master({"etc/motd": b"WELCOME\n"})
     os.utime(tar, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert tar.stat().st_size == before.st_size
     assert "root:deb01" in two_masters.doit().executed

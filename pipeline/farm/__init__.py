@@ -17,9 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.errors import ListError
-from pipeline.farm import schema, source
-from pipeline.farm.build import build
-from pipeline.farm.checks import check
+from pipeline.farm import build, checks, schema, source
 from pipeline.farm.model import Farm
 from pipeline.farm.nodes import Fault, ReadingError
 
@@ -33,15 +31,19 @@ def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN) -> Farm:
     problem of the list at once, other GuestfarmErrors when the file cannot be read.
     """
     with _no_garbage_collection():
-        try:
-            document = source.read(path)
-        except ReadingError as error:
-            raise _list_error(path, error.faults) from error
-        draft, faults = schema.read(document.root, path.parent)
-        faults = [*document.faults, *faults, *check(draft, needs)]
-        if faults:
-            raise _list_error(path, faults)
-        return build(draft)
+        return _load(path, needs)
+
+
+def _load(path: Path, needs: Mapping[str, int]) -> Farm:
+    try:
+        document = source.read(path)
+    except ReadingError as error:
+        raise _list_error(path, error.faults) from error
+    draft, faults = schema.read(document.root, path.parent)
+    faults = [*document.faults, *faults, *checks.check(draft, needs)]
+    if faults:
+        raise _list_error(path, faults)
+    return build.farm(draft)
 
 
 def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:
@@ -50,7 +52,7 @@ def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Reading makes many objects and no cycles: to look for some as they grow takes longer than to read."""
+    """Reading makes many objects and no cycles: to look for some again and again takes longer than to read."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,6 +1,7 @@
 """IP addresses of guests and of what they talk to."""
 
 import re
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -28,7 +29,7 @@ def parse_interface(text: str) -> Interface:
     """
     form = "an address with its prefix length like 10.0.0.11/24"
     ip, slash, prefix = text.partition("/")
-    if not slash and _is_address(ip):
+    if not slash and _address(ip):
         raise GuestfarmError(f"expected {form}, found {quoted(text)}", f"write {ip}/24 if its subnet is a /24")
     if "%" in text or not re.fullmatch("[0-9]{1,3}", prefix):
         raise GuestfarmError(f"expected {form}, found {quoted(text)}")
@@ -53,12 +54,13 @@ def role_in(network: Network, address: Address) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)  # guests share gateways and name servers
 def parse_address(text: str) -> Address:
     """The address of a gateway or name server, as 10.0.0.1. Raises GuestfarmError."""
-    if not _is_address(text):
+    address = _address(text)
+    if address is None:
         hint = "leave the prefix length out" if "/" in text else _padding(text)
         raise GuestfarmError(f"expected an IP address like 10.0.0.1, found {quoted(text)}", hint)
-    address = ip_address(text)
     _refuse_special(address, loopback=True)
     return address
 
@@ -70,12 +72,12 @@ def _refuse_special(address: Address, *, loopback: bool = False) -> None:
         raise GuestfarmError(f"{address} is the {kind} address, which no guest can have")
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str) -> Address | None:
+    """The address `text`, None if it is none or has a zone (RFC 4007), which is a matter of one machine."""
     try:
-        ip_address(text)
+        return None if "%" in text else ip_address(text)
     except ValueError:
-        return False
-    return "%" not in text  # a zone of RFC 4007 is a matter of one machine
+        return None
 
 
 def _padding(text: str) -> str:

@@ -9,10 +9,10 @@ from pipeline.farm.model import Allocation, Base, Farm, FileSystem, Guest, HostK
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 
-def build(draft: Draft) -> Farm:
+def farm(draft: Draft) -> Farm:
     """The farm that `draft` describes. Needs one that was read and checked without a fault."""
-    farm = draft.fields[FARM]
-    masters = {name: master for name, master in (draft.masters or {}).items() if master}
+    name = draft.fields[FARM]
+    masters = {key: master for key, master in (draft.masters or {}).items() if master}
 
     @cache  # guests share a base's object, as they will share its image
     def base(master: str, filesystem: FileSystem | None, size: int, allocation: Allocation) -> Base:
@@ -29,16 +29,16 @@ def build(draft: Draft) -> Farm:
             memory=fields[keys.MEMORY],
             vcpus=fields[keys.VCPUS],
             swap=fields[keys.SWAP],
-            nics=_nics(farm, listed),
+            nics=_nics(name, listed),
             hypervisors=fields[keys.HYPERVISOR],
             host_kernel=_host_kernel(listed),
-            root_uuid=root_uuid(farm, listed.name),
-            swap_uuid=swap_uuid(farm, listed.name),
-            machine_id=machine_id(farm, listed.name),
+            root_uuid=root_uuid(name, listed.name),
+            swap_uuid=swap_uuid(name, listed.name),
+            machine_id=machine_id(name, listed.name),
         )
 
     return Farm(
-        name=farm,
+        name=name,
         images=draft.fields[IMAGES],
         masters=masters,
         guests={listed.name: guest(listed) for entry in draft.entries for listed in entry},

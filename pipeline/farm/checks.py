@@ -59,8 +59,9 @@ def _unique_names(entries: list[Entry]) -> tuple[list[Entry], list[Fault]]:
         unique.append([guest for guest in entry if first[guest.name.lower()] is guest] if again else entry)
         for guest in again[:1]:
             other = first[guest.name.lower()]
-            message = f"this name is given already, to {quoted(other.name)} in line {other.key.line}"
-            faults.append(_fault(guest, guest.key, message, "names are equal in upper and lower case (RFC 4343)"))
+            message = f"the name is that of guest {quoted(other.name)} in line {other.key.line}"
+            hint = "" if guest.name == other.name else "upper and lower case are the same in host names (RFC 4343)"
+            faults.append(_fault(guest, guest.key, message, hint))
     return unique, faults
 
 

@@ -20,7 +20,6 @@ from pipeline.farm.nodes import (
     entries_of,
     fault,
     first_at_each_place,
-    scalars,
 )
 from pipeline.farm.ranges import MAX_LENGTH, has_range, parse_range
 from pipeline.farm.readers import did_you_mean
@@ -130,7 +129,12 @@ def _read_rows(value: Node, count: int) -> tuple[list[Fields], list[Fault]]:
 
 
 def _varies(node: Node) -> bool:
-    return any(has_range(scalar.text) for scalar in scalars(node))
+    """Whether a value in `node` has a range."""
+    if isinstance(node, Scalar):
+        return has_range(node.text)
+    if isinstance(node, Mapping):
+        return any(_varies(value) for _, value in node.entries.values())
+    return isinstance(node, nodes.Sequence) and any(_varies(item) for item in node.items)
 
 
 def _varying_part(node: Node) -> Node:

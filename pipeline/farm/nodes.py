@@ -1,6 +1,7 @@
 """The guest list as text that knows its line and column, and what may be wrong with it there."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,18 +61,6 @@ class Unreadable:
 
 Node = Scalar | Sequence | Mapping | Unreadable
 Entries = dict[str, tuple[Scalar, Node]]
-
-
-def scalars(node: Node) -> Iterator[Scalar]:
-    """Every scalar in `node`, keys excepted."""
-    if isinstance(node, Scalar):
-        yield node
-    elif isinstance(node, Sequence):
-        for item in node.items:
-            yield from scalars(item)
-    elif isinstance(node, Mapping):
-        for _, value in node.entries.values():
-            yield from scalars(value)
 
 
 class Fault(NamedTuple):
@@ -137,8 +126,14 @@ _NAMED_AFTER = {"guests": "guest", "masters": "master"}
 def _heading(path: tuple[str, ...]) -> str:
     """Where a fault lies, in the words of the list's author: `guest 'web3': network.gateway`."""
     if len(path) > 1 and path[0] in _NAMED_AFTER:
-        named = f"{_NAMED_AFTER[path[0]]} {quoted(path[1])}"
-        return ": ".join([named, ".".join(path[2:])] if path[2:] else [named])
-    if len(path) > 1 and path[0] == "defaults":
-        return f"defaults: {'.'.join(path[1:])}"
-    return ".".join(path)
+        named, keys = f"{_NAMED_AFTER[path[0]]} {quoted(path[1])}", path[2:]
+    elif len(path) > 1 and path[0] == "defaults":
+        named, keys = "defaults", path[1:]
+    else:
+        named, keys = "", path
+    return ": ".join(part for part in (named, ".".join(_key(key) for key in keys)) if part)
+
+
+def _key(text: str) -> str:
+    """A key as it is where it looks like one of ours, else in quotes."""
+    return text if re.fullmatch("[a-z_.]{1,40}", text) else quoted(text)

@@ -111,7 +111,7 @@ class Choice(Generic[T]):
     @property
     def form(self) -> str:
         """The words."""
-        return " or ".join(self.values)
+        return f"one of {', '.join(self.values)}"
 
     def read(self, node: Node) -> T:
         """What the word stands for."""
@@ -178,7 +178,7 @@ class Many(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Whatever:
+class Part:
     """A part of the list that is read elsewhere."""
 
     form: str
@@ -189,12 +189,9 @@ class Whatever:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint to the word of `known` that `word` looks like; where there is none, to what is known."""
-    candidates = list(islice(known, 100))  # to compare more takes long
-    close = get_close_matches(word.lower(), candidates, 1)
-    if close:
-        return f"did you mean {quoted(close[0])}?"
-    return f"known: {', '.join(candidates[:12])}" + ", ..." * (len(candidates) > 12)
+    """A hint to the one among `known` that `word` may be a misspelling of; empty where none comes close."""
+    close = get_close_matches(word.lower(), islice(known, 100), 1)  # to compare with more takes long
+    return f"did you mean {quoted(close[0])}?" if close else ""
 
 
 def _text(node: Node, form: str) -> str:

@@ -28,7 +28,7 @@ def master_is_known(guest: Listed, masters: Masters | None) -> Iterator[Fault]:
     """The master is in the list, unless there is no telling which masters are."""
     name = guest.fields[MASTER]
     if masters is not None and name not in masters:
-        hint = did_you_mean(name, masters) if masters else "declare it under 'masters'"
+        hint = did_you_mean(name, masters) or "declare it under 'masters'"
         yield _at(guest, MASTER, f"there is no master {quoted(name)}", hint)
 
 

@@ -9,7 +9,7 @@ from pipeline.farm import names
 from pipeline.farm.entries import Entry, read_defaults, read_entries
 from pipeline.farm.masters import Masters, read_masters
 from pipeline.farm.nodes import Fault, Node, Scalar, fault
-from pipeline.farm.readers import Parsed, Whatever
+from pipeline.farm.readers import Parsed, Part
 from pipeline.farm.table import BrokenError, Fields, Key, Table
 
 _NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
@@ -21,9 +21,9 @@ IMAGES: Final = Key(
     "where the host keeps guests' disks",
     PurePosixPath("/opt/xen/images"),
 )
-MASTERS: Final = Key("masters", Whatever("a mapping of names to masters"), "what root disks start from", _NOTHING)
-DEFAULTS: Final = Key("defaults", Whatever("a mapping of a guest's keys"), "what guests share", _NOTHING)
-GUESTS: Final = Key("guests", Whatever("a mapping of names to guests"), "the virtual machines")
+MASTERS: Final = Key("masters", Part("a mapping of names to masters"), "what root disks start from", _NOTHING)
+DEFAULTS: Final = Key("defaults", Part("a mapping of a guest's keys"), "what guests share", _NOTHING)
+GUESTS: Final = Key("guests", Part("a mapping of names to guests"), "the virtual machines")
 LIST: Final = Table(FARM, IMAGES, MASTERS, DEFAULTS, GUESTS)
 
 

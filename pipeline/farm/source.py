@@ -129,20 +129,22 @@ class _Reading:
 
     def node(self, event: Event, depth: int = 1) -> Node:
         """The node that starts with `event`."""
+        mark = event.start_mark
+        line, column = mark.line + 1, mark.column + 1
         if isinstance(event, events.AliasEvent):
             self.refuse(event, f"the alias {quoted(f'*{event.anchor}')} is not read here", "use 'defaults' or a range")
-            return Unreadable(*_position(event))
+            return Unreadable(line, column)
         if event.anchor is not None:
             self.refuse(event, f"the anchor {quoted(f'&{event.anchor}')} is not read here", "use 'defaults' or a range")
         if event.tag is not None:
             self.refuse(event, f"the tag {quoted(event.tag)} is not read here", "remove it: all values are text")
         if isinstance(event, events.ScalarEvent):
-            return Scalar(event.value, not event.style, *_position(event))
+            return Scalar(event.value, not event.style, line, column)
         if depth > MAX_DEPTH:
             raise ReadingError(*self.faults, self.fault(event, f"nested deeper than {MAX_DEPTH} levels"))
         if isinstance(event, events.MappingStartEvent):
-            return Mapping(self.entries(depth), *_position(event))
-        return Sequence(list(self.items(depth)), *_position(event))
+            return Mapping(self.entries(depth), line, column)
+        return Sequence(list(self.items(depth)), line, column)
 
     def items(self, depth: int) -> Iterator[Node]:
         while not isinstance(event := self.next_event(), events.SequenceEndEvent):
@@ -179,9 +181,5 @@ class _Reading:
         self.faults.append(self.fault(event, message, hint))
 
     def fault(self, event: Event, message: str, hint: str = "") -> Fault:
-        return Fault(*_position(event), tuple(self.path), message, hint)
-
-
-def _position(event: Event) -> tuple[int, int]:
-    mark = event.start_mark
-    return mark.line + 1, mark.column + 1
+        mark = event.start_mark
+        return Fault(mark.line + 1, mark.column + 1, tuple(self.path), message, hint)

@@ -117,7 +117,7 @@ class Table:
         for name, (key, value) in entries.items():
             item = self.items.get(name)
             if item is None:
-                yield fault(key, f"unknown key {quoted(name)}", did_you_mean(name, self.items))
+                yield fault(key, f"unknown key {quoted(name)}", self._meant(name))
                 continue
             for found in item.read(value, fields):
                 yield found.under(name)
@@ -135,6 +135,13 @@ class Table:
         """The required keys that are not among `fields`; those of a section only where the section is given."""
         for item in self.items.values():
             yield from item.missing(fields)
+
+    def _meant(self, name: str) -> str:
+        """A hint to what the unknown key `name` may stand for."""
+        for item in self.items.values():
+            if f"{item.name}.{name}" in item.names():
+                return f"it belongs into '{item.name}'"
+        return did_you_mean(name, self.items) or f"known: {', '.join(self.items)}"
 
 
 @dataclass(frozen=True, slots=True)

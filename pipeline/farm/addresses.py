@@ -66,10 +66,13 @@ def parse_address(text: str) -> Address:
 
 
 def _refuse_special(address: Address, *, loopback: bool = False) -> None:
-    """Raise GuestfarmError for an address that no machine answers to; `loopback`: one's own is fine."""
-    if address.is_unspecified or address.is_multicast or (address.is_loopback and not loopback):
-        kind = "unspecified" if address.is_unspecified else "multicast" if address.is_multicast else "loopback"
-        raise GuestfarmError(f"{address} is the {kind} address, which no guest can have")
+    """Raise GuestfarmError for an address that no other machine can reach; `loopback`: one's own is fine."""
+    if address.is_unspecified:
+        raise GuestfarmError(f"{address} is the unspecified address", "give one that a machine can have")
+    if address.is_multicast:
+        raise GuestfarmError(f"{address} is a multicast address", "give one that a machine can have")
+    if address.is_loopback and not loopback:
+        raise GuestfarmError(f"{address} is a loopback address", "give one that other machines can reach")
 
 
 def _address(text: str) -> Address | None:

@@ -136,4 +136,4 @@ def _heading(path: tuple[str, ...]) -> str:
 
 def _key(text: str) -> str:
     """A key as it is where it looks like one of ours, else in quotes."""
-    return text if re.fullmatch("[a-z_.]{1,40}", text) else quoted(text)
+    return text if re.fullmatch("[A-Za-z0-9_.-]{1,40}", text) else quoted(text)

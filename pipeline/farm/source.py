@@ -97,9 +97,12 @@ def _stop(before: str, message: str, hint: str) -> ReadingError:
 
 
 def _syntax_fault(error: yaml.MarkedYAMLError, text: str, path: tuple[str, ...]) -> Fault:
+    lines = _LINE_BREAK.split(text)
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
-    if _LINE_BREAK.split(text)[line][column : column + 1] == "\t":
+    if line >= len(lines):  # the parser puts the end of a last line without a break into the next
+        line, column = len(lines) - 1, len(lines[-1])
+    if lines[line][column : column + 1] == "\t":
         return Fault(line + 1, column + 1, path, "a tab cannot indent or separate here", "use spaces")
     message = f"not YAML: {error.problem}" + (f" {error.context}" if error.context else "")
     if error.context_mark and error.context_mark.line != line:

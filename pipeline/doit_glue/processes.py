@@ -4,6 +4,10 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from types import FrameType
 from typing import NoReturn
 
@@ -13,15 +17,20 @@ _PR_SET_PDEATHSIG = 1
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a process that SIGTERM ended, as shells show it."""
 
+_LOOK_FOR_WORKERS = 1.0
+"""Seconds between looks for workers that have started meanwhile."""
+
 
 def prepare() -> None:
-    """Have SIGTERM end this process like Ctrl-C does, and its workers end whenever it does, even if it is killed.
+    """Have SIGTERM end this process like Ctrl-C does, and its workers and it end together, even if one is killed.
 
     doit's workers must be forks, since tasks hold functions that only a fork can take along.
     """
     multiprocessing.set_start_method("fork", force=True)
     os.register_at_fork(after_in_child=_die_with_parent)
     signal.signal(signal.SIGTERM, _terminate)
+    # doit waits for ever for the result of a worker that was killed, as those short of memory are.
+    Thread(target=_watch_workers, daemon=True).start()
 
 
 def _die_with_parent() -> None:
@@ -30,3 +39,17 @@ def _die_with_parent() -> None:
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(TERMINATED)
+
+
+def _watch_workers() -> None:
+    workers: set[BaseProcess] = set()
+    while True:
+        workers.update(multiprocessing.active_children())
+        wait([worker.sentinel for worker in workers], timeout=_LOOK_FOR_WORKERS)
+        for worker in workers:
+            if worker.exitcode is not None and worker.exitcode < 0:
+                how = signal.Signals(-worker.exitcode).name
+                print(f"worker process {worker.pid} was ended by {how}, perhaps for want of memory", file=sys.stderr)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+        workers = {worker for worker in workers if worker.exitcode is None}

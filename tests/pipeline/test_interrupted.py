@@ -1,0 +1,117 @@
+"""However a run ends, what has a final name is whole, what was finished stays finished, and nothing is left running."""
+
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import Workshop
+
+KILLS = 24
+"""For each way to run."""
+
+SEED = 20
+
+
+def artifacts(build: Path) -> dict[str, bytes]:
+    """What is in `build` under final names."""
+    files = [path for folder in ("masters", "bases", "guests") for path in (build / folder).rglob("*")]
+    return {
+        str(path.relative_to(build)): path.read_bytes()
+        for path in files
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def finished(build: Path) -> set[str]:
+    """The tasks that are on record as done."""
+    if not (build / "state.db").exists():
+        return set()
+    connection = sqlite3.connect(build / "state.db")
+    try:
+        return {name for (name,) in connection.execute("select name from task")}
+    finally:
+        connection.close()
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The processes that work in `folder`, or have a file of it open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = [process / "cwd", *(process / "fd").iterdir()]
+            if any(link.readlink().is_relative_to(folder) for link in links):
+                found.append(process.name)
+        except OSError:
+            continue
+    return found
+
+
+@contextmanager
+def started(workshop: Workshop, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A doit run in the background."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "doit", *arguments],
+        cwd=workshop.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "two workers"])
+def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None:
+    build = workshop.folder / "build"
+    begin = time.monotonic()
+    workshop.doit(*arguments)
+    duration = time.monotonic() - begin
+    whole = artifacts(build)
+    chance = random.Random(SEED)
+    kills = 0
+    while kills < KILLS:
+        shutil.rmtree(build)
+        code: int | None = None
+        while code != 0:
+            done = finished(build)
+            with started(workshop, *arguments) as process:
+                try:
+                    output, _ = process.communicate(timeout=chance.uniform(0.2, 0.9) * duration)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    output, _ = process.communicate()
+                    kills += 1
+                code = process.returncode
+            executed = {line[3:] for line in output.splitlines() if line.startswith(".  ")}
+            assert not executed & done, "what was finished is done again"
+            there = artifacts(build)
+            assert {name for name, contents in there.items() if whole.get(name) != contents} == set()
+        assert artifacts(build) == whole
+        assert workshop.doit(*arguments).executed == []
+        assert processes_in(workshop.folder) == []
+
+
+def test_sigterm_ends_like_ctrl_c(workshop: Workshop) -> None:
+    with started(workshop) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith(".  root:"))
+        process.terminate()
+        process.stdout.read()
+        process.wait()
+        assert process.returncode == 128 + signal.SIGTERM
+    done = finished(workshop.folder / "build")
+    assert done
+    assert not set(workshop.doit().executed) & done
+    assert list((workshop.folder / "build").rglob(".*draft*")) == []

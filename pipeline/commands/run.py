@@ -9,6 +9,7 @@ from doit.cmd_run import Run as DoitRun
 from pipeline.doit_glue import processes, user_errors
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
+from pipeline.image.publish import sweep
 
 _INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended, as shells show it."""
@@ -21,11 +22,14 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
 
     def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes
         self.dep_manager: Any
-        if not isinstance(self.dep_manager.backend, State):  # somebody else's dodo.py
+        state = self.dep_manager.backend
+        if not isinstance(state, State):  # somebody else's dodo.py
             return int(super()._execute(*arguments, **options))
         processes.prepare()
         with user_errors():
-            self.dep_manager.backend.lock.acquire()
+            state.lock.acquire()
+            for folder in state.drafts():
+                sweep(folder)
             self.dep_manager = Guard(self.dep_manager)
             try:
                 return int(super()._execute(*arguments, **options))

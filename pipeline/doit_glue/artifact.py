@@ -1,7 +1,6 @@
 """From an artifact to a doit task: what it is made from, where it goes, and whether it is still what was made."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,9 @@ from doit.exceptions import TaskFailed
 from doit.globals import Globals
 from doit.task import Task
 
+from pipeline.doit_glue.targets import RECORD, explanation, not_ours, stamps
 from pipeline.errors import GuestfarmError
+from pipeline.image.usage import check_unused
 
 Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
 """What can be put on record."""
@@ -19,9 +20,6 @@ Inputs = Mapping[str, Json | Callable[[], Json]]
 
 Tasks = Iterator[dict[str, Any]]
 """What a task creator of doit's yields."""
-
-_RECORD = "artifact"
-"""The name of ours among the values that doit has on record for a task."""
 
 
 def artifact(  # noqa: PLR0913  # as many facts as an artifact has
@@ -59,11 +57,11 @@ class _Recorded:
 
     def configure_task(self, task: Task) -> None:
         """Have doit put ours on record after the task has succeeded; doit calls this."""
-        task.value_savers.append(lambda: {_RECORD: {"inputs": self._now(), "targets": _stamps(task.targets)}})
+        task.value_savers.append(lambda: {RECORD: {"inputs": self._now(), "targets": stamps(task.targets)}})
 
     def __call__(self, task: Task, values: Mapping[str, Any]) -> bool:
         """What doit asks for a task that has `values` on record."""
-        recorded = values.get(_RECORD, {}).get("inputs")
+        recorded = values.get(RECORD, {}).get("inputs")
         self._changes = _changes(recorded, self._now())
         return not self._changes
 
@@ -75,25 +73,6 @@ class _Recorded:
         return {name: value() if callable(value) else value for name, value in self._inputs.items()}
 
 
-def modified(task: Task, values: Mapping[str, Any]) -> list[str]:
-    """The targets of `task` that are no longer what it made, and not gone either: somebody wrote to them.
-
-    `values` is what doit has on record for the task.
-    """
-    recorded = values.get(_RECORD, {}).get("targets", {})
-    now = _stamps(task.targets)
-    return [target for target, stamp in now.items() if target in recorded and stamp != recorded[target]]
-
-
-def modified_message(targets: Sequence[str]) -> str:
-    """What to tell the user whose artifacts were modified."""
-    names = ", ".join(targets)
-    return (
-        f"{names}: modified since it was made, perhaps by a guest that ran on it; it is left alone. "
-        f"Move it away to keep it, or remove it, to have it made anew"
-    )
-
-
 def _changes(recorded: Mapping[str, Json] | None, now: Mapping[str, Json]) -> list[str]:
     if recorded is None:
         return ["never built"]
@@ -102,25 +81,26 @@ def _changes(recorded: Mapping[str, Json] | None, now: Mapping[str, Json]) -> li
 
 
 def _run(build: Callable[[], None], task: Task) -> TaskFailed | None:
-    before = _stamps(task.file_dep)
+    before = stamps(task.file_dep)
     try:
         build()
     except GuestfarmError as error:
         return TaskFailed(str(error), report=True)
-    changed = [file for file, stamp in _stamps(task.file_dep).items() if stamp != before.get(file)]
+    changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
     if changed:
         return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")
     return None
 
 
 def _clean(task: Task, dryrun: bool) -> None:
-    touched = modified(task, Globals.dep_manager.get_values(task.name))
+    touched = not_ours(task, Globals.dep_manager)
     if touched:
-        print(f"{task.name} - {modified_message(touched)}")
+        print(f"{task.name} - {explanation(task, touched)}")
     for target in map(Path, task.targets):
         if target.exists() and str(target) not in touched:
             print(f"{task.name} - removing file '{target}'")
             if not dryrun:
+                check_unused(target)
                 target.unlink()
                 _remove_if_empty(target.parent)
 
@@ -130,15 +110,3 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
     except OSError:  # there is something else in it
         return
-
-
-def _stamps(paths: Iterable[str]) -> dict[str, list[int]]:
-    """Size, time and inode of those of `paths` that are there, for comparison with another time."""
-    stamps = {}
-    for path in paths:
-        try:
-            status = os.stat(path)  # noqa: PTH116  # Path() would double the cost of a check of the whole farm
-        except FileNotFoundError:
-            continue
-        stamps[path] = [status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o222]
-    return stamps

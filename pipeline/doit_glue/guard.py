@@ -1,18 +1,20 @@
-"""What stands between doit's runner and its records: no task starts while its record says that it is done."""
+"""What stands between doit's runner and its records."""
 
+from pathlib import Path
 from typing import Any
 
 from doit.dependency import Dependency, DependencyStatus
 from doit.task import Task
 
-from pipeline.doit_glue.artifact import modified, modified_message
+from pipeline.doit_glue.targets import explanation, not_ours
 
 
 class Guard:
     """A doit Dependency for runs, with two promises more.
 
-    A task's record goes before the task starts, so that one which dies half way is never taken for done; and a task
-    whose targets somebody wrote to is an error and does not start.
+    A task's record goes when the task starts, neither later, so that one which dies half way is never taken for done,
+    nor for another reason, so that what is done stays done. And a task whose targets are no longer what it made does
+    not start.
     """
 
     def __init__(self, dependency: Dependency) -> None:
@@ -23,13 +25,16 @@ class Guard:
 
     def get_status(self, task: Task, tasks: dict[str, Task], get_log: bool = False) -> DependencyStatus:
         """Whether `task` must run; doit's runner asks right before it starts it."""
-        touched = modified(task, self._dependency.get_values(task.name))
+        touched = not_ours(task, self._dependency)
         if touched:
             status = DependencyStatus(get_log)
             status.status = "error"
-            status.error_reason = modified_message(touched)
+            status.error_reason = explanation(task, touched)
             return status
-        status = self._dependency.get_status(task, tasks, get_log)
+        status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
         if status.status == "run" and task.targets:
-            self._dependency.remove(task.name)
+            self._dependency.backend.start(task.name, {Path(target).parent for target in task.targets})
         return status
+
+    def remove_success(self, task: Task) -> None:
+        """Keep the record of a task that did not even start, because of its targets or because another failed."""

@@ -1,8 +1,10 @@
 """doit's state, in SQLite: a task is on record as soon as it is done, and off it as soon as it starts again."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +16,7 @@ _LAST_KEY = "deps:"
 
 _TABLES = """
     create table if not exists task (name text primary key, record text not null) without rowid;
+    create table if not exists restart (name text primary key, folders text not null) without rowid;
     create table if not exists digest (path text primary key, stamp text not null, digest text not null) without rowid;
 """
 
@@ -37,13 +40,19 @@ class State:
 
     desc = "SQLite, durable task by task"
 
-    def __init__(self, name: str, codec: Codec, *, module_name: str | None = None) -> None:  # doit's
+    def __init__(self, name: str, codec: Codec, *, module_name: str | None = None) -> None:
         self.name = name
         self.lock = BuildLock(Path(name).with_suffix(".lock"))
         self._codec = codec
         self._connection: sqlite3.Connection | None = None
-        self._texts = self._read()
         self._records: dict[str, dict[str, Any]] = {}
+        self._texts: dict[str, str] = {}
+        self._restarts: dict[str, list[str]] = {}
+        if Path(name).exists():
+            with opened(Path(name)) as connection:
+                self._texts = dict(connection.execute("select name, record from task"))
+                rows = connection.execute("select name, folders from restart")
+                self._restarts = {task: json.loads(folders) for task, folders in rows}
 
     def get(self, task: str, key: str) -> Any:  # noqa: ANN401  # a record holds whatever JSON can
         """What is on record for `task` under `key`, or None."""
@@ -53,22 +62,41 @@ class State:
         """Note something for `task`; a finished task's last note puts all of them on record."""
         self._record(task)[key] = value
         if key in (_LAST_KEY, "ignore:"):
-            self._execute("insert or replace into task values (?, ?)", task, self._codec.encode(self._record(task)))
+            self._restarts.pop(task, None)
+            self._change(
+                ("insert or replace into task values (?, ?)", task, self._codec.encode(self._record(task))),
+                ("delete from restart where name = ?", task),
+            )
 
     def in_(self, task: str) -> bool:
         """Whether anything is on record for `task`."""
         return bool(self._record(task))
 
     def remove(self, task: str) -> None:
-        """Forget `task`."""
-        if self.in_(task):
-            self._records[task] = {}
-            self._execute("delete from task where name = ?", task)
+        """Forget `task`, as `doit forget` or a failure does: what it made may be replaced."""
+        self.start(task, [Path(folder) for folder in self._restarts.get(task, ())])
 
     def remove_all(self) -> None:
         """Forget every task."""
-        self._execute("delete from task")
-        self._texts, self._records = {}, {}
+        for task in [*self._texts, *self._records]:
+            self.remove(task)
+
+    def start(self, task: str, folders: Iterable[Path]) -> None:
+        """Forget `task`, which is about to replace what it made, by way of drafts in `folders`."""
+        self._records[task] = {}
+        self._restarts[task] = [str(folder) for folder in folders]
+        self._change(
+            ("insert or replace into restart values (?, ?)", task, json.dumps(self._restarts[task])),
+            ("delete from task where name = ?", task),
+        )
+
+    def may_replace(self, task: str) -> bool:
+        """Whether `task` was forgotten, or started and never finished: its targets are its own in whatever state."""
+        return task in self._restarts
+
+    def drafts(self) -> list[Path]:
+        """The folders in which unfinished tasks may have left drafts."""
+        return [Path(folder) for folder in sorted({*chain(*self._restarts.values())})]
 
     def dump(self) -> None:
         """Close the database; everything is in it already."""
@@ -84,18 +112,15 @@ class State:
             record = self._records[task] = {} if text is None else self._codec.decode(text)
         return record
 
-    def _read(self) -> dict[str, str]:
-        if not Path(self.name).exists():
-            return {}
-        with opened(Path(self.name)) as connection:
-            return dict(connection.execute("select name, record from task"))
-
-    def _execute(self, statement: str, *parameters: str) -> None:
+    def _change(self, *statements: tuple[str, ...]) -> None:
         if self._connection is None:
             self.lock.acquire()
             self._connection = connect(Path(self.name))
         with readable(Path(self.name)):
-            self._connection.execute(statement, parameters)
+            self._connection.execute("begin immediate")
+            for statement, *parameters in statements:
+                self._connection.execute(statement, parameters)
+            self._connection.execute("commit")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import ImageError
+from pipeline.image.usage import check_unused
 
 PUBLIC = 0o444
 SECRET = 0o400
@@ -19,9 +20,11 @@ _DRAFT = ".draft-"
 def publish(target: Path, *, mode: int = SECRET) -> Iterator[Path]:
     """A draft beside `target` to be filled by the block, then synced to the disk and renamed to `target` in one step.
 
-    If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails.
+    If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails,
+    or if somebody is using `target`.
     """
     draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
+    check_unused(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield draft
@@ -49,9 +52,10 @@ def publish_link(target: Path, source: Path) -> None:
             draft.write_bytes(source.read_bytes())
 
 
-def is_draft(path: Path) -> bool:
-    """Whether `path` is a draft, which a killed run may leave behind."""
-    return path.name.startswith(".") and _DRAFT in path.name
+def sweep(folder: Path) -> None:
+    """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile."""
+    for draft in folder.glob(f".*{_DRAFT}*"):
+        draft.unlink()
 
 
 def _sync(path: Path, mode: int) -> None:

@@ -31,6 +31,11 @@ def artifacts(build: Path) -> dict[str, bytes]:
     }
 
 
+def drafts(build: Path) -> list[Path]:
+    """What killed tasks left behind."""
+    return list(build.rglob(".*draft*"))
+
+
 def finished(build: Path) -> set[str]:
     """The tasks that are on record as done."""
     if not (build / "state.db").exists():
@@ -99,6 +104,7 @@ def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None
             there = artifacts(build)
             assert {name for name, contents in there.items() if whole.get(name) != contents} == set()
         assert artifacts(build) == whole
+        assert drafts(build) == []
         assert workshop.doit(*arguments).executed == []
         assert processes_in(workshop.folder) == []
 
@@ -114,4 +120,4 @@ def test_sigterm_ends_like_ctrl_c(workshop: Workshop) -> None:
     done = finished(workshop.folder / "build")
     assert done
     assert not set(workshop.doit().executed) & done
-    assert list((workshop.folder / "build").rglob(".*draft*")) == []
+    assert drafts(workshop.folder / "build") == []

@@ -67,11 +67,11 @@ Entry = list[Listed]
 def read_defaults(node: Node) -> tuple[Fields, list[Fault]]:
     """The fields that guests have unless they say otherwise, and all that is wrong with them."""
     fields, faults = GUEST.read(node)
-    misplaced = [key for key in SINGLE if key in fields]
+    misplaced = [key for key in SINGLE if fields.is_sound(key)]
     faults.extend(
         fault(fields.node(key), f"{key.name} belongs to a single guest", "move it there") for key in misplaced
     )
-    return fields.without(*misplaced), faults
+    return fields.breaking(*misplaced), faults
 
 
 def read_entries(node: Node, defaults: Fields) -> tuple[list[Entry], list[Fault]]:

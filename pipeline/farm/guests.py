@@ -1,6 +1,6 @@
 """The keys that a guest may have, and what they mean."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -58,7 +58,7 @@ class PinsReader:
         return Pins(by_guest=pins)
 
 
-MASTER: Final = Key("master", names.NAME, "the master that the root disk starts from")
+MASTER: Final = Key("master", replace(names.NAME, form="the name of a master"), "what the root disk starts from")
 # Xen's tools count memory in MiB: xl.cfg(5).
 MEMORY: Final = Key("memory", Size(16 * MIB, 16 * TIB, MIB), "main memory", 512 * MIB)
 VCPUS: Final = Key("vcpus", Number(1, 4096), "virtual processors", 1)

@@ -91,10 +91,14 @@ class Fields:
         """These fields, and those of `defaults` that these leave open."""
         return Fields({**defaults._fields, **self._fields})
 
-    def without(self, *items: Item) -> "Fields":
-        """These fields but for `items`."""
-        names = {item.name for item in items}
-        return Fields({name: field for name, field in self._fields.items() if name not in names})
+    def is_sound(self, item: Item) -> bool:
+        """Whether `item` is given and could be read."""
+        return item in self and not self._fields[item.name].broken
+
+    def breaking(self, *items: Item) -> "Fields":
+        """These fields with those of `items` as broken ones."""
+        broken = {item.name: Field(None, self.node(item), broken=True) for item in items}
+        return Fields({**self._fields, **broken})
 
 
 class Table:
@@ -156,7 +160,7 @@ class Key(Generic[T]):
     def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
         """Read the value."""
         if self.name in fields:
-            yield fault(node, f"{self.name} is given already, in line {fields[self.name].node.line}", "remove one")
+            yield fault(node, f"given twice; the first is in line {fields[self.name].node.line}")
             return
         try:
             fields[self.name] = Field(self.reader.read(node), node)

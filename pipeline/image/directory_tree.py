@@ -107,7 +107,9 @@ class DirectoryTree:
         return number
 
     def make_symlink(self, directory: int, name: str, target: str) -> int:
-        """Make a symbolic link to `target`, and return its inode number."""
+        """Make a symbolic link, and return its inode number. Raises ImageError for a `target` that none can have."""
+        if not target or "\0" in target:
+            raise ImageError(f"{name!r}: there can be no symlink to {target!r}")
         number = self._inodes.find_free(directory, stat.S_IFLNK)
         raw = os.fsencode(name), os.fsencode(target)
         self._adding(directory, lambda: self._library.ext2fs_symlink(self._fs, directory, number, *raw))
@@ -115,12 +117,20 @@ class DirectoryTree:
 
     def remove(self, directory: int, name: str) -> None:
         """Remove `name` with all that is below it."""
-        number = self.lookup(directory, name)
-        if number is None:
-            return
+        doomed: list[tuple[int, str, int]] = []  # a directory before what is in it
+        pending = [(directory, name)]
+        while pending:
+            above, child = pending.pop()
+            number = self.lookup(above, child)
+            if number is not None:
+                doomed.append((above, child, number))
+                if self._inodes.is_directory(number):
+                    pending += [(number, grandchild) for grandchild in self.names(number)]
+        for above, child, number in reversed(doomed):
+            self._remove_one(above, child, number)
+
+    def _remove_one(self, directory: int, name: str, number: int) -> None:
         if self._inodes.is_directory(number):
-            for child in self.names(number):
-                self.remove(number, child)
             above = self._inodes.read(directory)
             above.i_links_count -= 1  # the ".." of the one that goes
             self._inodes.write(directory, above)

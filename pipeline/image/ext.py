@@ -1,5 +1,6 @@
 """ext2, ext3 and ext4 file systems in image files, read and changed in this process: no root, no mount."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,29 +12,11 @@ from uuid import UUID
 from pipeline.errors import ImageError
 from pipeline.image import libext2fs
 from pipeline.image.directory_tree import DirectoryTree
-from pipeline.image.inode import EPOCH, Inode, Inodes
-from pipeline.image.layer import (
-    Content,
-    Directory,
-    Entry,
-    File,
-    HardLink,
-    Kind,
-    Layer,
-    Metadata,
-    Removal,
-    Special,
-    Symlink,
-)
+from pipeline.image.inode import EPOCH, Inodes
+from pipeline.image.layer import Layer
 from pipeline.image.libext2fs import ExtError, check, ffi
+from pipeline.image.writer import Writer
 
-_SPECIAL = {
-    Kind.CHARACTER: stat.S_IFCHR,
-    Kind.BLOCK: stat.S_IFBLK,
-    Kind.FIFO: stat.S_IFIFO,
-    Kind.SOCKET: stat.S_IFSOCK,
-}
-_MISSING_DIRECTORY = Metadata(mode=0o755, mtime=EPOCH * 10**9)
 _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 
 
@@ -51,13 +34,15 @@ def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
         raise ImageError(f"{image}: no ext2, ext3 or ext4 file system can be opened: {ExtError(code)}")
     filesystem = handle[0]
     try:
+        _check_clean(image, filesystem)
         if write:
-            _check_clean(image, filesystem)
             filesystem.now = EPOCH
             check(library.ext2fs_read_bitmaps(filesystem))
         yield FileSystem(filesystem)
         if write:
             check(library.ext2fs_flush2(filesystem, libext2fs.FLUSH_NO_SYNC))
+            # Writes what is still in the library's cache; ext2fs_free() would, too, but not say if that failed.
+            check(library.io_channel_set_options(filesystem.io, b"cache=off"))
     except ExtError as error:
         raise ImageError(f"{image}: {error}") from error
     finally:
@@ -82,6 +67,7 @@ class FileSystem:
         self._library = libext2fs.library()
         self._inodes = Inodes(handle)
         self._tree = DirectoryTree(handle, self._inodes)
+        self._writer = Writer(handle, self._inodes, self._tree)
 
     @property
     def uuid(self) -> UUID:
@@ -95,6 +81,12 @@ class FileSystem:
         self._fs.super.s_uuid = uuid.bytes
         if self._fs.super.s_feature_ro_compat & libext2fs.RO_COMPAT_GDT_CSUM:
             check(self._library.ext2fs_set_gdt_csum(self._fs))
+        self._fs.flags |= libext2fs.FLAG_SUPER_CHANGED
+
+    def mark_checked(self) -> None:
+        """Record that e2fsck found the file system in order since it was last mounted: resize2fs and tune2fs ask."""
+        superblock = self._fs.super
+        superblock.s_lastcheck = max(superblock.s_lastcheck, superblock.s_mtime)
         self._fs.flags |= libext2fs.FLAG_SUPER_CHANGED
 
     @property
@@ -143,140 +135,17 @@ class FileSystem:
     def apply(self, layer: Layer) -> None:
         """Write every entry of `layer` in its order; what was there under the same name is replaced.
 
-        Raises ImageError for an entry that does not fit, in room or in kind. The image is of no use then.
+        Raises ImageError for an entry that does not fit, in room or in kind, and OSError when the disk under the image
+        is full. The image is of no use then.
         """
         for entry in layer:
             try:
-                self._write(entry)
+                self._writer.write(entry)
             except ExtError as error:
+                if error.code == errno.ENOSPC:  # of the disk that the image is on
+                    raise OSError(error.code, os.strerror(error.code)) from error
                 if error.code in _FULL:
                     raise ImageError(
                         f"no room for {entry.path!r}: the file system is full", "give the disk a larger size"
                     ) from error
                 raise ImageError(f"cannot write {entry.path!r}: {error}") from error
-
-    def _write(self, entry: Entry) -> None:
-        if not entry.path:
-            self._write_root(entry)
-            return
-        above, _, name = entry.path.rpartition("/")
-        if isinstance(entry, Removal):
-            if (directory := self._tree.directory(above)) is not None:
-                self._tree.remove(directory, name)
-            return
-        directory = self._directory(above)
-        there = self._tree.lookup(directory, name)
-        if there is not None and self._inodes.is_directory(there):
-            if not isinstance(entry, Directory):
-                raise ImageError(f"{entry.path!r} is a directory already, and cannot become something else")
-            self._inodes.set_metadata(there, entry.metadata)
-            return
-        if isinstance(entry, HardLink):
-            self._write_hard_link(entry, directory, name)
-            return
-        if there is not None:
-            self._tree.remove(directory, name)
-        match entry:
-            case File():
-                number = self._write_file(entry, directory)
-                self._tree.link(directory, name, number)
-            case Special():
-                number = self._write_special(entry, directory)
-                self._tree.link(directory, name, number)
-            case Directory():
-                number = self._tree.make_directory(directory, name)
-            case Symlink():
-                number = self._tree.make_symlink(directory, name, entry.target)
-        self._inodes.set_metadata(number, entry.metadata)
-
-    def _write_root(self, entry: Entry) -> None:
-        if not isinstance(entry, Directory):
-            raise ImageError("the root of a file system can only be a directory")
-        self._inodes.set_metadata(libext2fs.ROOT_INODE, entry.metadata)
-
-    def _directory(self, path: str) -> int:
-        """The directory at `path`; like tar, makes what is missing on the way to a file."""
-        number = self._tree.directory(path)
-        if number is None:
-            self._write(Directory(path, _MISSING_DIRECTORY))
-            number = self._tree.directory(path)
-        if number is None:
-            raise ImageError(f"{path!r} is not a directory")
-        return number
-
-    def _write_hard_link(self, entry: HardLink, directory: int, name: str) -> None:
-        target = self._tree.resolve(entry.target, follow_last=False)
-        if target is None or self._inodes.is_directory(target):
-            raise ImageError(f"{entry.path!r} is a hard link to {entry.target!r}, which is no file before it")
-        if target == self._tree.lookup(directory, name):
-            return
-        self._tree.remove(directory, name)
-        inode = self._inodes.read(target)
-        inode.i_links_count += 1
-        self._inodes.write(target, inode)
-        self._tree.link(directory, name, target)
-
-    def _write_special(self, entry: Special, directory: int) -> int:
-        inode = self._inodes.new(_SPECIAL[entry.kind])
-        if entry.major < 256 and entry.minor < 256:  # the two encodings of device numbers in the kernel's kdev_t.h
-            inode.i_block[0] = entry.major << 8 | entry.minor
-        else:
-            inode.i_block[1] = entry.minor & 0xFF | entry.major << 8 | (entry.minor & ~0xFF) << 12
-        return self._inodes.allocate(directory, inode)
-
-    def _write_file(self, entry: File, directory: int) -> int:
-        inode = self._inodes.new(stat.S_IFREG)
-        check(self._library.ext2fs_inode_size_set(self._fs, inode, entry.content.size))
-        number = self._inodes.allocate(directory, inode)
-        for start, data in _whole_blocks(entry.content, self._fs.blocksize):
-            self._write_blocks(number, inode, start, data)
-        self._inodes.write(number, inode)
-        return number
-
-    def _write_blocks(self, number: int, inode: Inode, start: int, data: bytes) -> None:
-        count = len(data) // self._fs.blocksize
-        check(
-            self._library.ext2fs_fallocate(
-                self._fs,
-                libext2fs.FALLOCATE_INITIALISED,
-                number,
-                inode,
-                libext2fs.GOAL_ANYWHERE,
-                start,
-                count,
-            )
-        )
-        memory = ffi.from_buffer(data)
-        for offset, physical, length in self._runs(number, inode, start, count):
-            piece = memory + offset * self._fs.blocksize
-            check(self._library.io_channel_write_blk64(self._fs.io, physical, length, piece))
-
-    def _runs(self, number: int, inode: Inode, start: int, count: int) -> list[tuple[int, int, int]]:
-        """Where `count` blocks of a file lie, as (offset from `start`, first block of the file system, length)."""
-        runs: list[tuple[int, int, int]] = []
-        physical = ffi.new("blk64_t *")
-        for offset in range(count):
-            check(self._library.ext2fs_bmap2(self._fs, number, inode, ffi.NULL, 0, start + offset, ffi.NULL, physical))
-            if runs and physical[0] == sum(runs[-1][1:]):
-                runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
-            else:
-                runs.append((offset, physical[0], 1))
-        return runs
-
-
-def _whole_blocks(content: Content, size: int) -> Iterator[tuple[int, bytes]]:
-    """The data of `content` as (number of the first block, whole blocks of `size` bytes), padded with zeros."""
-    begin, pending = 0, b""  # the one block that is not full yet
-    for offset, data in content.chunks():
-        if pending and offset >= begin + size:
-            yield begin // size, pending.ljust(size, b"\0")
-            pending = b""
-        if not pending:
-            begin = offset - offset % size
-        pending = pending.ljust(offset - begin, b"\0") + data
-        whole = len(pending) - len(pending) % size
-        if whole:
-            yield begin // size, pending[:whole]
-            begin, pending = begin + whole, pending[whole:]
-    if pending:
-        yield begin // size, pending.ljust(size, b"\0")

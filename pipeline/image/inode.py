@@ -20,6 +20,11 @@ from pipeline.image.libext2fs import (
 EPOCH = 1_700_000_000
 """The time, in seconds since 1970, that a file system carries wherever it would carry that of its making."""
 
+_EARLIEST = -(2**31) * 10**9
+_LATEST_SMALL = (2**31 - 1) * 10**9
+_LATEST = (2**34 - 2**31 - 1) * 10**9
+"""Times that inodes can hold, in nanoseconds since 1970: from 1901 on, to 2038 in small ones and to 2446 in others."""
+
 Inode = Any
 """cffi's pointer to a struct ext2_inode_large; such pointers have no types of their own."""
 
@@ -136,7 +141,9 @@ class Inodes:
         inode.i_mode = stat.S_IFMT(inode.i_mode) | metadata.mode
         inode.i_uid, inode.i_uid_high = metadata.uid & 0xFFFF, metadata.uid >> 16
         inode.i_gid, inode.i_gid_high = metadata.gid & 0xFFFF, metadata.gid >> 16
-        seconds, nanoseconds = divmod(metadata.mtime, 10**9)
+        # The kernel, too, makes times that an inode cannot hold the earliest or the latest that it can.
+        latest = _LATEST if self._size >= LARGE_INODE else _LATEST_SMALL
+        seconds, nanoseconds = divmod(min(max(metadata.mtime, _EARLIEST), latest), 10**9)
         inode.i_atime = inode.i_ctime = inode.i_mtime = seconds & 0xFFFFFFFF
         if self._size >= LARGE_INODE:
             inode.i_extra_isize = LARGE_INODE - SMALL_INODE

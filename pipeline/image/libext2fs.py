@@ -105,6 +105,7 @@ long ext2fs_bmap2(ext2_filsys fs, ext2_ino_t number, void *inode, char *block_bu
                   int *ret_flags, blk64_t *physical);
 long ext2fs_punch(ext2_filsys fs, ext2_ino_t number, void *inode, char *block_buf, blk64_t start, blk64_t end);
 long ext2fs_inode_size_set(ext2_filsys fs, void *inode, long size);
+long io_channel_set_options(io_channel channel, const char *options);
 long io_channel_write_blk64(io_channel channel, unsigned long long block, int count, const void *data);
 long ext2fs_file_open(ext2_filsys fs, ext2_ino_t number, int flags, ext2_file_t *file);
 long ext2fs_file_read(ext2_file_t file, void *buffer, unsigned int wanted, unsigned int *got);
@@ -129,8 +130,8 @@ FALLOCATE_INITIALISED = 0x2 | 0x8
 """EXT2_FALLOCATE_FORCE_INIT and EXT2_FALLOCATE_INIT_BEYOND_EOF: blocks that will be written at once."""
 GOAL_ANYWHERE = 2**64 - 1
 ROOT_INODE = 2
-FAST_SYMLINK_MAX = 60
-"""Bytes of i_block, where a short symlink's target is kept."""
+LINK_MAX = 65000
+"""EXT2_LINK_MAX: how many names a file can have."""
 
 COMPAT_HAS_JOURNAL = 0x0004
 INCOMPAT_RECOVER = 0x0004

@@ -45,22 +45,25 @@ def populate(formatted: Path, target: Path, master: Layer, digest: str, *, alloc
 
 
 def adopt(image: Path, target: Path, size: int, filesystem: str | None, *, allocate: bool) -> None:
-    """Clone an image made by hand, check it, and grow it to `size` bytes.
+    """Check an image made by hand, clone it, and grow the clone to `size` bytes.
 
     Raises ImageError if it is not in order, larger than `size`, or has another file system than the one asked for.
     """
+    with ext.open(image, write=False) as found:
+        if filesystem not in (None, found.kind):
+            raise ImageError(f"{image} is {found.kind}, and the guests ask for {filesystem}")
+    e2fsprogs.check(image)
     with publish(target) as draft:
-        clone(image, draft, allocate=False)
-        with ext.open(draft) as found:
-            if filesystem not in (None, found.kind):
-                raise ImageError(f"{image} is {found.kind}, and the guests ask for {filesystem}")
-        e2fsprogs.check(draft)
+        clone(image, draft, allocate=allocate)
         if draft.stat().st_size > size:
             raise ImageError(
                 f"{image} has {draft.stat().st_size} bytes, and the guests' root disks {size}",
                 "give them a larger root",
             )
+        with ext.open(draft) as filesystem_to_grow:
+            filesystem_to_grow.mark_checked()
         blank.extend(draft, size)
-        e2fsprogs.grow(draft)
         if allocate:
             blank.allocate(draft)
+        e2fsprogs.grow(draft)
+        e2fsprogs.check(draft)

@@ -104,7 +104,7 @@ Layer = Iterable[Entry]
 
 def text(path: str, contents: str, mode: int = 0o644) -> File:
     """A file of root's with these contents."""
-    return File(path, Metadata(mode=mode), Content.of(contents.encode()))
+    return File(path, Metadata(mode=mode), Content.of(contents.encode(errors="surrogateescape")))
 
 
 def relative(name: str) -> str:

@@ -24,17 +24,19 @@ def publish(target: Path, *, mode: int = SECRET) -> Iterator[Path]:
     or if somebody is using `target`.
     """
     draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
-    check_unused(target)
     try:
+        check_unused(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        _sync(draft, mode)
-        draft.rename(target)
+        try:
+            yield draft
+            _sync(draft, mode)
+            draft.rename(target)
+        finally:
+            draft.unlink(missing_ok=True)
         _sync_directory(target.parent)
     except OSError as error:
-        raise ImageError(f"{target}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+        place = target if error.filename is None or str(error.filename) == str(draft) else error.filename
+        raise ImageError(f"{place}: {error.strerror or error}") from error
 
 
 def publish_text(target: Path, text: str, *, mode: int = PUBLIC) -> None:

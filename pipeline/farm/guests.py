@@ -65,11 +65,11 @@ VCPUS: Final = Key("vcpus", Number(1, 4096), "virtual processors", 1)
 
 ROOT_SIZE: Final = Key("root.size", Size(MIB, 16 * TIB, MIB), "the size of the root disk", 2 * GIB)
 ROOT_FS: Final[Key[FileSystem | None]] = Key(
-    "root.fs", Choice({fs.value: fs for fs in FileSystem}), "its file system: ext4, or what an image master has", None
+    "root.fs", Choice(tuple(FileSystem)), "its file system: ext4, or what an image master has", None
 )
 ROOT_ALLOCATE: Final = Key(
     "root.allocate",
-    Choice({allocation.value: allocation for allocation in Allocation}),
+    Choice(tuple(Allocation)),
     "whether it takes its space when it is made (full) or when it is written to (sparse)",
     Allocation.SPARSE,
 )
@@ -101,9 +101,7 @@ NETWORK: Final = Section(
 )
 MAC: Final = Key("mac", PinsReader(), "the MAC address; derived from the names of farm and guest if not given", Pins())
 
-HYPERVISOR: Final = Key(
-    "hypervisors", Many(Choice({name: name for name in HYPERVISORS}), minimum=1), "what to configure it for", ("xen",)
-)
+HYPERVISOR: Final = Key("hypervisors", Many(Choice(HYPERVISORS), minimum=1), "what to configure it for", ("xen",))
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
 RAMDISK: Final[Key[PurePosixPath | None]] = Key(
     "ramdisk", _PATH, "the initrd of the host for this kernel; with a kernel of its own, a guest needs its own", None

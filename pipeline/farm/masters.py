@@ -27,9 +27,7 @@ PACKAGES: Final = Key("bootstrap.packages", Many(names.PACKAGE), "what to instal
 MIRROR: Final = Key("bootstrap.mirror", Many(names.MIRROR), "where packages come from; mmdebstrap's choice if none", ())
 COMPONENTS: Final = Key("bootstrap.components", Many(names.COMPONENT), "parts of the archive; main if none", ())
 KEYRING: Final[Key[Path | None]] = Key("bootstrap.keyring", _FILE, "the keys that sign the mirror's releases", None)
-VARIANT: Final = Key(
-    "bootstrap.variant", Choice({name: name for name in _VARIANTS}), "mmdebstrap's set of packages", "minbase"
-)
+VARIANT: Final = Key("bootstrap.variant", Choice(_VARIANTS), "mmdebstrap's set of packages", "minbase")
 RUN: Final = Key(
     "bootstrap.run",
     Many(names.COMMAND, repeats=True),

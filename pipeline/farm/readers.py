@@ -12,6 +12,7 @@ from pipeline.farm import units
 from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, Sequence, fault, unexpected
 
 T = TypeVar("T")
+W = TypeVar("W", bound=str)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -103,22 +104,23 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(Generic[T]):
-    """One of a few words."""
+class Choice(Generic[W]):
+    """One of a few words, or members of an enumeration of such."""
 
-    values: dict[str, T]
+    words: tuple[W, ...]
 
     @property
     def form(self) -> str:
         """The words."""
-        return f"one of {', '.join(self.values)}"
+        return f"one of {', '.join(self.words)}"
 
-    def read(self, node: Node) -> T:
-        """What the word stands for."""
+    def read(self, node: Node) -> W:
+        """The word."""
         text = _text(node, self.form)
-        if text not in self.values:
-            raise unexpected(node, self.form, did_you_mean(text, self.values))
-        return self.values[text]
+        for word in self.words:
+            if word == text:
+                return word
+        raise unexpected(node, self.form, did_you_mean(text, self.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,16 @@ class Or(Generic[T]):
 
     def read(self, node: Node) -> T | None:
         """None for the word, else the other type's value."""
-        if isinstance(node, Scalar) and node.text == self.word:
+        if not isinstance(node, Scalar):
+            return self.reader.read(node)
+        if node.text == self.word:
             return None
-        return self.reader.read(node)
+        try:
+            return self.reader.read(node)
+        except ReadingError as error:
+            if hint := did_you_mean(node.text, [self.word]):
+                raise unexpected(node, self.form, hint) from error
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +200,7 @@ class Part:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint to the one among `known` that `word` may be a misspelling of; empty where none comes close."""
     close = get_close_matches(word.lower(), islice(known, 100), 1)  # to compare with more takes long
-    return f"did you mean {quoted(close[0])}?" if close else ""
+    return f"did you mean {quoted(str(close[0]))}?" if close else ""
 
 
 def _text(node: Node, form: str) -> str:

@@ -26,6 +26,8 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML 1.1 and its parsers count lines
 
+Event = Any  # one of yaml.events, whose types allow for marks that are None: a parser always sets them
+
 
 class Document(NamedTuple):
     """What a file holds, and the faults that did not stop its reading."""
@@ -33,9 +35,6 @@ class Document(NamedTuple):
     root: Node | None
     """None: nothing but comments."""
     faults: list[Fault]
-
-
-Event = Any  # one of yaml.events, whose types allow for marks that are None: a parser always sets them
 
 
 class Parser(Protocol):

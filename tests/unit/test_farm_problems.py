@@ -81,7 +81,15 @@ GUESTS = [
         "  a: {address: dhcp, swap: 41K}",
         ["5:28: guest 'a': swap: expected a multiple of 4K, found '41K'; the next is 44K"],
     ),
-    ("  a: {address: dhcp, swap: no}", [f"5:28: guest 'a': swap: {A_SIZE} 'no'"]),
+    (
+        "  a: {address: dhcp, swap: no}",
+        ["5:28: guest 'a': swap: expected a size like 512M, or none, found 'no'; did you mean 'none'?"],
+    ),
+    ("  a: {address: dhcp, swap: [1G]}", [f"5:28: guest 'a': swap: {A_SIZE} a list"]),
+    (
+        "  a: {address: DHCP}",
+        [f"5:16: guest 'a': address: {AN_ADDRESS[:-7]}, or dhcp, found 'DHCP'; did you mean 'dhcp'?"],
+    ),
     (
         "  a: {address: dhcp, hypervisors: [xen, xne, xen]}",
         [
@@ -595,8 +603,16 @@ def test_problems_name_the_file_as_the_user_did(folder: Path) -> None:
 
 
 def test_what_the_list_says_never_reaches_the_terminal_raw() -> None:
-    lines = problems('farm: f\nguests: {"a\\e\\n": {"b\\e": "\\a"}, c: {master: "\\u202e"}}\n')
-    assert len(lines) == 4
+    lines = problems(
+        """\
+farm: f
+masters: {"debian\\e": {directory: .}}
+guests:
+  "a\\e\\n": {"b\\e": "\\a", master: debian}
+  c: {master: "\\u202e"}
+"""
+    )
+    assert [line.partition(":")[0] for line in lines] == ["2", "4", "4", "4", "5"]
     assert all(line.isprintable() for line in lines)
 
 

@@ -1,6 +1,5 @@
 """ext2, ext3 and ext4 file systems in image files, read and changed in this process: no root, no mount."""
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -24,7 +23,8 @@ _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
     """The file system in `image`. Changes are in the file when the block ends without an exception; fsync is not done.
 
-    Raises ImageError if there is no ext2, ext3 or ext4 file system in it, or one that needs e2fsck first.
+    Raises ImageError if there is no ext2, ext3 or ext4 file system in it, or one that needs e2fsck first; OSError when
+    the disk that the image is on is full.
     """
     library = libext2fs.library()
     handle = ffi.new("ext2_filsys *")
@@ -135,15 +135,13 @@ class FileSystem:
     def apply(self, layer: Layer) -> None:
         """Write every entry of `layer` in its order; what was there under the same name is replaced.
 
-        Raises ImageError for an entry that does not fit, in room or in kind, and OSError when the disk under the image
-        is full. The image is of no use then.
+        Raises ImageError for an entry that does not fit, in room or in kind, and OSError when the disk that the image is
+        on is full. The image is of no use then.
         """
         for entry in layer:
             try:
                 self._writer.write(entry)
             except ExtError as error:
-                if error.code == errno.ENOSPC:  # of the disk that the image is on
-                    raise OSError(error.code, os.strerror(error.code)) from error
                 if error.code in _FULL:
                     raise ImageError(
                         f"no room for {entry.path!r}: the file system is full", "give the disk a larger size"

@@ -1,5 +1,7 @@
 """libext2fs, the library under mke2fs, debugfs and e2fsck, as called from Python."""
 
+import errno
+import os
 from functools import cache
 from typing import Any, cast
 
@@ -171,7 +173,12 @@ class ExtError(ImageError):
 
 
 def check(code: int) -> None:
-    """Raise ExtError for the error `code` that a function of the library returned, if it is one."""
+    """Raise ExtError for the error `code` that a function of the library returned, if it is one.
+
+    But OSError when the disk that the image is on is full: that is no matter of the image.
+    """
+    if code == errno.ENOSPC:
+        raise OSError(code, os.strerror(code))
     if code:
         raise ExtError(code)
 

@@ -27,10 +27,10 @@ class Guard:
         """Whether `task` must run; doit's runner asks right before it starts it."""
         touched = not_ours(task, self._dependency)
         if touched:
-            status = DependencyStatus(get_log)
-            status.status = "error"
-            status.error_reason = explanation(task, touched)
-            return status
+            refusal = DependencyStatus(get_log)
+            refusal.status = "error"
+            refusal.error_reason = explanation(task, touched)
+            return refusal
         status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
         if status.status == "run" and task.targets:
             self._dependency.backend.start(task.name, {Path(target).parent for target in task.targets})

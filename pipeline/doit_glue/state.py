@@ -90,6 +90,16 @@ class State:
             ("delete from task where name = ?", task),
         )
 
+    def tasks(self) -> list[str]:
+        """Every task that anything is on record for."""
+        return sorted({*self._texts, *self._records, *self._restarts})
+
+    def discard(self, task: str) -> None:
+        """Remove every trace of a task that is no more."""
+        self._records[task] = {}
+        self._restarts.pop(task, None)
+        self._change(("delete from task where name = ?", task), ("delete from restart where name = ?", task))
+
     def may_replace(self, task: str) -> bool:
         """Whether `task` was forgotten, or started and never finished: its targets are its own in whatever state."""
         return task in self._restarts

@@ -1,4 +1,6 @@
-"""The guest's own operating system: the files that give a root disk its identity. Pure: a guest and a tree in, a layer out.
+"""The guest's own operating system: the files that give a root disk its identity.
+
+Pure: a guest and the tree of its base in, a layer out.
 
 Each module knows one matter: names (hostname, hosts), mounts (fstab), the resolver, SSH's host keys, and the network
 tools, of which a master has one. `identity()` puts them together.

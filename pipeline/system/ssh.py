@@ -1,4 +1,4 @@
-"""SSH's host keys: those of the master are removed, since guests must never share them; the first boot makes new ones."""
+"""SSH's host keys: guests must never share the master's, so these are removed, and the first boot makes new ones."""
 
 from collections.abc import Iterator
 

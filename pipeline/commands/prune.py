@@ -1,0 +1,100 @@
+"""`doit prune`: what guests, bases and masters that left the list have left behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.commands.site_command import SiteCommand
+from pipeline.doit_glue.targets import RECORD, stamps
+from pipeline.image.usage import users
+from pipeline.tasks.manifest import NAME as MANIFEST
+
+_YES = {
+    "name": "yes",
+    "long": "yes",
+    "type": bool,
+    "default": False,
+    "help": "remove what is listed",
+}
+_MODIFIED = {
+    "name": "modified",
+    "long": "modified",
+    "type": bool,
+    "default": False,
+    "help": "with --yes: also what was modified since it was made, or was not made by us",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    """A file that no task makes any more."""
+
+    path: Path
+    freed: int
+    """The bytes that are free when it is gone: none for one of several hard links."""
+    modified: bool
+
+
+class Prune(SiteCommand):
+    """Lists and removes what no task makes any more."""
+
+    name = "prune"
+    doc_purpose = "list what guests that left the list have left behind; remove it with --yes"
+    doc_usage = ""
+    cmd_options = (_YES, _MODIFIED)
+
+    def _execute(self, yes: bool, modified: bool) -> int:
+        known = {task.name for task in self.task_list}
+        records = [task for task in self.dep_manager.backend.tasks() if task not in known]
+        orphans = sorted(self._orphans(records), key=lambda orphan: orphan.path)
+        kept = False
+        for orphan in orphans:
+            refusal = self._refusal(orphan, modified)
+            kept = kept or bool(refusal)
+            self.outstream.write(f"{_size(orphan.freed)}  {orphan.path}{refusal and f' ({refusal})'}\n")
+            if yes and not refusal:
+                orphan.path.unlink()
+                _remove_empty(orphan.path.parent)
+        if yes and not kept:
+            for task in records:
+                self.dep_manager.backend.discard(task)
+        self._summarize(orphans, records, yes)
+        return 1 if yes and kept else 0
+
+    def _summarize(self, orphans: list[_Orphan], records: list[str], yes: bool) -> None:
+        if not orphans and not records:
+            self.outstream.write("nothing is left behind\n")
+            return
+        total = _size(sum(orphan.freed for orphan in orphans)).strip()
+        self.outstream.write(f"{len(orphans)} files of {total}, {len(records)} records of tasks\n")
+        if not yes:
+            self.outstream.write("remove them with: doit prune --yes\n")
+
+    def _orphans(self, records: list[str]) -> Iterator[_Orphan]:
+        wanted = {target for task in self.task_list for target in task.targets}
+        wanted |= {str(self.site.guest(guest) / MANIFEST) for guest in self.site.farm.guests.values()}
+        made = {}
+        for task in records:
+            made.update(self.dep_manager.get_values(task).get(RECORD, {}).get("targets", {}))
+        for folder in ("guests", "bases", "masters"):
+            for path in (self.site.build / folder).rglob("*"):
+                if path.is_file() and str(path) not in wanted:
+                    status = path.lstat()
+                    freed = status.st_blocks * 512 if status.st_nlink == 1 else 0
+                    ours = path.name == MANIFEST or stamps([str(path)])[str(path)] == made.get(str(path))
+                    yield _Orphan(path, freed, modified=not ours)
+
+    def _refusal(self, orphan: _Orphan, modified: bool) -> str:
+        found = ", ".join(users(orphan.path))
+        if found:
+            return f"in use by {found}"
+        return "modified since it was made: needs --modified" if orphan.modified and not modified else ""
+
+
+def _remove_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _size(size: int) -> str:
+    return f"{size / (1 << 20):9.1f} MiB"

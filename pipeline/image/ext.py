@@ -135,8 +135,8 @@ class FileSystem:
     def apply(self, layer: Layer) -> None:
         """Write every entry of `layer` in its order; what was there under the same name is replaced.
 
-        Raises ImageError for an entry that does not fit, in room or in kind, and OSError when the disk that the image is
-        on is full. The image is of no use then.
+        Raises ImageError for an entry that does not fit, in room or in kind; OSError when the disk that the image is on
+        is full. The image is of no use then.
         """
         for entry in layer:
             try:

@@ -28,7 +28,10 @@ def entries(guest: Guest) -> Iterator[Entry]:
 def _stanza(name: str, nic: Nic) -> str:
     if nic.address is None:
         return f"auto {name}\niface {name} inet dhcp\n"
-    family = "inet" if nic.address.version == 4 else "inet6"
-    lines = [f"auto {name}", f"iface {name} {family} static", f"    address {nic.address}"]
+    # Debian's takes 10.0.0.11/24 as an address; BusyBox wants the netmask by itself, and for IPv6 the prefix's length.
+    address = nic.address
+    family, netmask = ("inet", address.netmask) if address.version == 4 else ("inet6", address.network.prefixlen)
+    lines = [f"auto {name}", f"iface {name} {family} static"]
+    lines += [f"    address {address.ip}", f"    netmask {netmask}"]
     lines += [f"    gateway {nic.gateway}"] if nic.gateway is not None else []
     return "\n".join([*lines, ""])

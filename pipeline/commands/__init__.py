@@ -1,0 +1,1 @@
+"""The commands that users type besides doit's own."""

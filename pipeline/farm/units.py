@@ -33,6 +33,12 @@ def format_size(size: int) -> str:
     return f"{size // factor}{unit}"
 
 
+def approximate_size(size: int) -> str:
+    """About `size` bytes, for people to read: two or three digits of the largest unit that fits."""
+    unit, factor = next(((unit, factor) for unit, factor in _BYTES_PER_UNIT.items() if size >= factor), ("B", 1))
+    return f"{size / factor:.{1 if size < 10 * factor > 10 else 0}f}{unit}"
+
+
 def _spelling(text: str) -> str:
     """How to write what `text` seems to mean, where that is plain."""
     if text.isdecimal():

@@ -4,10 +4,11 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.errors import ImageError
-from pipeline.image import blank, e2fsprogs, ext
+from pipeline.image import blank, digest, e2fsprogs, ext
 from pipeline.image.clone import clone
-from pipeline.image.layer import Digest, Layer
+from pipeline.image.layer import Contents, Digest, Layer
 from pipeline.image.publish import publish
+from pipeline.image.usage import check_unused
 
 POPULATE_RECIPE = 1
 """Raise it when the same master gives another image: what was populated by an older recipe is stale."""
@@ -15,7 +16,7 @@ POPULATE_RECIPE = 1
 
 def zero(target: Path, size: int, *, allocate: bool) -> None:
     """Make an image of `size` zero bytes: sparse, or with all of its space on the disk. Raises ImageError."""
-    with publish(target) as draft:
+    with publish(target, room=size if allocate else 0) as draft:
         blank.create(draft, size)
         if allocate:
             blank.allocate(draft)
@@ -23,43 +24,49 @@ def zero(target: Path, size: int, *, allocate: bool) -> None:
 
 def format(zeros: Path, target: Path, filesystem: str, uuid: UUID, *, allocate: bool) -> None:
     """Clone `zeros`, and make an empty ext2, ext3 or ext4 `filesystem` of it. Raises ImageError or ProcessError."""
-    with publish(target) as draft:
+    with publish(target, room=zeros.stat().st_size if allocate else 0) as draft:
         clone(zeros, draft, allocate=allocate)
         e2fsprogs.format(draft, filesystem, uuid, allocated=allocate)
 
 
-def populate(formatted: Path, target: Path, master: Layer, digest: str, *, allocate: bool) -> None:
-    """Clone `formatted`, and write the whole of `master` into it, which must have this digest to the end.
+def populate(formatted: Path, target: Path, master: Layer, contents: Contents, *, allocate: bool) -> None:
+    """Clone `formatted`, and write the whole of `master` into it, which must have these `contents` to the end.
 
     Raises ImageError, also when the master is no longer what it was, or does not fit.
     """
-    with publish(target) as draft:
+    room = formatted.stat().st_size if allocate else blank.space(formatted) + contents.room
+    with publish(target, room=room) as draft:
         clone(formatted, draft, allocate=allocate)
         seen = Digest()
         with ext.open(draft) as filesystem:
             filesystem.apply(seen.watch(master))
-        if seen.hexdigest() != digest:
+        if seen.contents() != contents:
             raise ImageError("the master changed while it was read", "run doit again")
         e2fsprogs.index(draft)
         e2fsprogs.check(draft)
 
 
-def adopt(image: Path, target: Path, size: int, filesystem: str | None, *, allocate: bool) -> None:
+def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that is expected of it
+    image: Path, target: Path, size: int, filesystem: str | None, contents: Contents, *, allocate: bool
+) -> None:
     """Check an image made by hand, clone it, and grow the clone to `size` bytes.
 
-    Raises ImageError if it is not in order, larger than `size`, or has another file system than the one asked for.
+    Raises ImageError if it is not in order, in use, larger than `size`, no longer what `contents` says, or has another
+    file system than the one asked for.
     """
+    check_unused(image)
     with ext.open(image, write=False) as found:
         if filesystem not in (None, found.kind):
             raise ImageError(f"{image} is {found.kind}, and the guests ask for {filesystem}")
+    if image.stat().st_size > size:
+        raise ImageError(
+            f"{image} has {image.stat().st_size} bytes, and the guests' root disks {size}", "give them a larger root"
+        )
     e2fsprogs.check(image)
-    with publish(target) as draft:
+    with publish(target, room=size if allocate else blank.space(image)) as draft:
         clone(image, draft, allocate=allocate)
-        if draft.stat().st_size > size:
-            raise ImageError(
-                f"{image} has {draft.stat().st_size} bytes, and the guests' root disks {size}",
-                "give them a larger root",
-            )
+        if of_image(draft) != contents:
+            raise ImageError("the master changed while it was read", "run doit again")
         with ext.open(draft) as filesystem_to_grow:
             filesystem_to_grow.mark_checked()
         blank.extend(draft, size)
@@ -67,3 +74,8 @@ def adopt(image: Path, target: Path, size: int, filesystem: str | None, *, alloc
             blank.allocate(draft)
         e2fsprogs.grow(draft)
         e2fsprogs.check(draft)
+
+
+def of_image(image: Path) -> Contents:
+    """The contents of a master that is an image: those of the whole file, and at least its size."""
+    return Contents(digest=digest.of_file(image), room=image.stat().st_size)

@@ -19,8 +19,8 @@ def clone(source: Path, target: Path, *, allocate: bool = False) -> None:
     """Make `target`, which must not exist, a copy of `source`: by reflink if possible, else of the data between holes.
 
     With `allocate` the copy has all of its space for itself from the start; so its blocks are not shared, because a
-    write to a shared block needs a new one, which a full disk no longer has. Raises OSError when the disk is full, and
-    ImageError when the space to allocate is not there.
+    write to a shared block needs a new one, which a full disk no longer has. Raises OSError, such as when the disk is
+    full.
     """
     with source.open("rb") as reader, target.open("xb") as writer:
         os.fchmod(writer.fileno(), 0o600)

@@ -11,6 +11,9 @@ from pipeline.errors import ImageError
 CHUNK = 1 << 20
 """How much of a file's contents is held in memory at a time, in bytes."""
 
+_SMALLEST_INODE = 128
+"""Bytes; see the ext4 disk layout in the kernel's documentation."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
@@ -120,21 +123,27 @@ def relative(name: str) -> str:
     return "/".join(parts)
 
 
-class Digest:
-    """Reads a layer through, and knows the SHA-256 of everything in it, how much it holds and how much room it needs.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a master holds, in a few words; equal contents have equal words, however they are packed."""
 
-    Equal layers have equal digests, however they are packed. Use it as `apply(digest.watch(layer))`.
-    """
+    digest: str
+    """SHA-256, 64 hexadecimal digits."""
+    room: int
+    """The bytes that a file system for it has at the very least."""
+
+
+class Digest:
+    """Reads a layer through, and then knows its contents: `apply(digest.watch(layer))`, `digest.contents()`."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self.entries = 0
-        self.bytes = 0
+        self._room = 0
 
     def watch(self, layer: Layer) -> Iterator[Entry]:
         """The same entries again; each file's contents count as they are read."""
         for entry in layer:
-            self.entries += 1
+            self._room += _SMALLEST_INODE
             if isinstance(entry, File):
                 self._hash.update(repr((entry.path, entry.metadata, entry.content.size)).encode())
                 yield replace(entry, content=replace(entry.content, chunks=self._watched(entry.content)))
@@ -142,17 +151,17 @@ class Digest:
                 self._hash.update(repr(entry).encode())
                 yield entry
 
-    def read(self, layer: Layer) -> "Digest":
-        """Read the whole of `layer`, contents too."""
+    def read(self, layer: Layer) -> Contents:
+        """Read the whole of `layer`."""
         for entry in self.watch(layer):
             if isinstance(entry, File):
                 for _ in entry.content.chunks():
                     pass
-        return self
+        return self.contents()
 
-    def hexdigest(self) -> str:
-        """The digest of what was read so far: 64 hexadecimal digits."""
-        return self._hash.hexdigest()
+    def contents(self) -> Contents:
+        """What was read so far."""
+        return Contents(self._hash.hexdigest(), self._room)
 
     def _watched(self, content: Content) -> Callable[[], Iterator[tuple[int, bytes]]]:
         def chunks() -> Iterator[tuple[int, bytes]]:
@@ -161,7 +170,7 @@ class Digest:
                 if offset != end:
                     self._hash.update(b"@%d" % offset)
                 self._hash.update(data)
-                self.bytes += len(data)
+                self._room += len(data)
                 end = offset + len(data)
                 yield offset, data
 

@@ -1,12 +1,15 @@
 """Publishing: an artifact gets its name only when it is whole and on the disk."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import ImageError
+from pipeline.errors import GuestfarmError, ImageError
+from pipeline.farm.units import approximate_size
+from pipeline.image.blank import space
 from pipeline.image.usage import check_unused
 
 PUBLIC = 0o444
@@ -15,13 +18,16 @@ SECRET = 0o400
 
 _DRAFT = ".draft-"
 
+_NEXT_TO_NOTHING = 1 << 16
+"""Bytes that a disk may have free and still be full to who writes to it: a few blocks."""
+
 
 @contextmanager
-def publish(target: Path, *, mode: int = SECRET) -> Iterator[Path]:
+def publish(target: Path, *, mode: int = SECRET, room: int = 0) -> Iterator[Path]:
     """A draft beside `target` to be filled by the block, then synced to the disk and renamed to `target` in one step.
 
     If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails,
-    or if somebody is using `target`.
+    or if somebody is using `target`. `room` is about how many bytes the draft will take, to tell how many are missing.
     """
     draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
     try:
@@ -31,6 +37,10 @@ def publish(target: Path, *, mode: int = SECRET) -> Iterator[Path]:
             yield draft
             _sync(draft, mode)
             draft.rename(target)
+        except (OSError, GuestfarmError) as error:
+            if _is_full(error, target.parent):
+                raise _full(target, draft, room) from error
+            raise
         finally:
             draft.unlink(missing_ok=True)
         _sync_directory(target.parent)
@@ -41,7 +51,7 @@ def publish(target: Path, *, mode: int = SECRET) -> Iterator[Path]:
 
 def publish_text(target: Path, text: str, *, mode: int = PUBLIC) -> None:
     """Publish a file of `text`."""
-    with publish(target, mode=mode) as draft:
+    with publish(target, mode=mode, room=len(text)) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
@@ -49,8 +59,10 @@ def publish_link(target: Path, source: Path) -> None:
     """Publish another name for `source`, or a copy where the file system gives it no more names."""
     with publish(target, mode=PUBLIC) as draft:
         try:
-            os.link(source, draft)
-        except OSError:
+            draft.hardlink_to(source)
+        except OSError as error:
+            if error.errno not in (errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
+                raise
             draft.write_bytes(source.read_bytes())
 
 
@@ -58,6 +70,24 @@ def sweep(folder: Path) -> None:
     """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile."""
     for draft in folder.glob(f".*{_DRAFT}*"):
         draft.unlink()
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    """Whether `error` came of a full disk; programs and libraries do not all say so, and then leave nothing free."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return _free(folder) < _NEXT_TO_NOTHING
+
+
+def _full(target: Path, draft: Path, room: int) -> ImageError:
+    free = _free(target.parent) + (space(draft) if draft.exists() else 0)
+    missing = f"about {approximate_size(room - free)} more is needed, and " if room > free else ""
+    return ImageError(f"{target}: the disk is full: {missing}{approximate_size(free)} is free", "make room, then doit")
+
+
+def _free(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def _sync(path: Path, mode: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.image import e2fsprogs, ext
+from pipeline.image import blank, e2fsprogs, ext
 from pipeline.image.clone import clone
 from pipeline.image.layer import Layer
 from pipeline.image.publish import publish
@@ -16,7 +16,7 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
 
     Raises ImageError or ProcessError; `target` is whole, or what it was.
     """
-    with publish(target) as draft:
+    with publish(target, room=base.stat().st_size if allocate else blank.space(base)) as draft:
         clone(base, draft, allocate=allocate)
         with ext.open(draft) as filesystem:
             filesystem.apply(identity(filesystem))

@@ -8,7 +8,7 @@ from pipeline.farm.model import Allocation, Base, Image
 from pipeline.image import base as images
 from pipeline.image import blank, e2fsprogs, tar
 from pipeline.image.layer import Layer
-from pipeline.tasks.master import contents_digest
+from pipeline.tasks import master
 from pipeline.tasks.site import Site
 
 
@@ -65,14 +65,15 @@ def populates(site: Site) -> Tasks:
 
 
 def _populate(site: Site, base: Base) -> None:
-    master: Layer = tar.entries(site.rootfs(base.master))
-    digest = contents_digest(site.digest(base.master))
-    images.populate(site.formatted(base), site.populated(base), master, digest, allocate=_is_full(base))
+    files: Layer = tar.entries(site.rootfs(base.master))
+    contents = master.contents(site.digest(base.master))
+    images.populate(site.formatted(base), site.populated(base), files, contents, allocate=_is_full(base))
 
 
 def _adopt(site: Site, base: Base) -> None:
-    source, target = site.rootfs(base.master), site.populated(base)
-    images.adopt(source, target, base.size, base.filesystem, allocate=_is_full(base))
+    contents = master.contents(site.digest(base.master))
+    image, target = site.rootfs(base.master), site.populated(base)
+    images.adopt(image, target, base.size, base.filesystem, contents, allocate=_is_full(base))
 
 
 def _formatted(site: Site) -> list[Base]:

@@ -9,9 +9,11 @@ from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
 from pipeline.farm.model import Bootstrap, Directory, Image, Master, Tar
-from pipeline.image import bootstrap, digest, directory, tar
-from pipeline.image.layer import Digest, Layer
+from pipeline.image import bootstrap, directory, tar
+from pipeline.image.base import of_image
+from pipeline.image.layer import Contents, Digest
 from pipeline.image.publish import publish, publish_text
+from pipeline.image.usage import check_unused
 from pipeline.tasks.site import Site
 
 _RECIPE = 1
@@ -43,9 +45,9 @@ def tasks(site: Site) -> Tasks:
         )
 
 
-def contents_digest(path: Path) -> str:
-    """The digest of a master's contents, out of the digest file at `path`."""
-    return str(json.loads(path.read_text())["digest"])
+def contents(path: Path) -> Contents:
+    """What a master holds, out of its digest file at `path`."""
+    return Contents(**json.loads(path.read_text()))
 
 
 def _making(site: Site, master: Master) -> _Making:
@@ -94,24 +96,23 @@ def _from_packages(packages: bootstrap.Packages, rootfs: Path, target: Path) -> 
 
 
 def _from_tar(rootfs: Path, target: Path) -> None:
-    _publish_digest(target, Digest().read(tar.entries(rootfs)))
+    _publish(target, Digest().read(tar.entries(rootfs)))
 
 
 def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
     seen = Digest()
-    layer: Layer = seen.watch(directory.entries(folder))
     with publish(rootfs) as draft, draft.open("xb") as file:
-        tar.write(layer, file)
-    _publish_digest(target, seen)
+        tar.write(seen.watch(directory.entries(folder)), file)
+    _publish(target, seen.contents())
 
 
 def _from_image(image: Path, target: Path) -> None:
-    publish_text(target, json.dumps({"digest": digest.of_file(image)}) + "\n")
+    check_unused(image)
+    _publish(target, of_image(image))
 
 
-def _publish_digest(target: Path, seen: Digest) -> None:
-    words = {"digest": seen.hexdigest(), "entries": seen.entries, "bytes": seen.bytes}
-    publish_text(target, json.dumps(words) + "\n")
+def _publish(target: Path, found: Contents) -> None:
+    publish_text(target, json.dumps(asdict(found)) + "\n")
 
 
 def _plain(packages: bootstrap.Packages) -> dict[str, Any]:

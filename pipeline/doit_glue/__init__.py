@@ -1,15 +1,18 @@
 """The seam to doit: everything that knows how doit works inside."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import doit
+from doit.dependency import Dependency
+from doit.task import dict_to_task
 
 from pipeline.doit_glue.artifact import Inputs, Tasks, artifact
 from pipeline.doit_glue.checker import Digests, checker
+from pipeline.doit_glue.state import State
 from pipeline.errors import GuestfarmError
 
 USER_ERROR = 2
@@ -22,9 +25,23 @@ def variable(name: str, default: str) -> str:
 
 
 def path_variable(name: str, default: str) -> Path:
-    """A variable that is a path: relative to where the user is if given, to dodo.py if not. Absolute."""
+    """A variable that is a path: if given, relative to where the user is; if not, to dodo.py, which is where doit is.
+
+    It is as the user wrote it as long as that is the same.
+    """
     given = doit.get_var(name, None)
-    return Path(default).absolute() if given is None else Path(doit.get_initial_workdir(), given)
+    user = doit.get_initial_workdir()
+    return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
+
+
+def is_up_to_date(task: Mapping[str, Any], build: Path) -> bool:
+    """Whether `task`, as a task creator yields it, has nothing to do."""
+    database = build / "state.db"
+    dependency = Dependency(State, str(database), checker_cls=checker(Digests(database)))
+    try:
+        return bool(dependency.get_status(dict_to_task(dict(task)), {}).status == "up-to-date")
+    finally:
+        dependency.close()
 
 
 def configuration(build: Path) -> dict[str, Any]:
@@ -48,4 +65,14 @@ def user_errors() -> Iterator[None]:
         raise SystemExit(USER_ERROR) from None
 
 
-__all__ = ["USER_ERROR", "Inputs", "Tasks", "artifact", "configuration", "path_variable", "user_errors", "variable"]
+__all__ = [
+    "USER_ERROR",
+    "Inputs",
+    "Tasks",
+    "artifact",
+    "configuration",
+    "is_up_to_date",
+    "path_variable",
+    "user_errors",
+    "variable",
+]

@@ -39,7 +39,7 @@ def _load(path: Path, needs: Mapping[str, int]) -> Farm:
         document = source.read(path)
     except ReadingError as error:
         raise _list_error(path, error.faults) from error
-    draft, faults = schema.read(document.root, path.parent)
+    draft, faults = schema.read(document.root, path.absolute().parent)
     faults = [*document.faults, *faults, *checks.check(draft, needs)]
     if faults:
         raise _list_error(path, faults)

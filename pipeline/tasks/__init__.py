@@ -1,7 +1,7 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
 from pipeline import farm
-from pipeline.doit_glue import Tasks, path_variable, user_errors
+from pipeline.doit_glue import Tasks, is_up_to_date, path_variable, user_errors
 from pipeline.tasks import base, guest, kernel, master
 from pipeline.tasks.site import Site
 
@@ -12,8 +12,20 @@ def load() -> Site:
     They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. Problems with
     the list are shown, and end doit.
     """
+    path = path_variable("guests", "guests.yaml")
     with user_errors():
-        return Site(farm.load(path_variable("guests", "guests.yaml")), path_variable("build", "build"))
+        site = Site(farm.load(path), path_variable("build", "build").absolute())
+        needs = _needs(site)
+        if needs:
+            farm.load(path, needs)
+        return site
+
+
+def _needs(site: Site) -> dict[str, int]:
+    """What the masters need, in bytes, that are known and for which some root disk is too small."""
+    small = {base.master.name for base in site.farm.bases if base.size < master.room(site, base.master)}
+    known = (task["name"] for task in master.tasks(site) if task["name"] in small and is_up_to_date(task, site.build))
+    return {name: master.room(site, site.farm.masters[name]) for name in known}
 
 
 __all__ = ["Site", "Tasks", "base", "guest", "kernel", "load", "master"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
+from pipeline.errors import MasterError
 from pipeline.farm.model import Bootstrap, Directory, Image, Master, Tar
 from pipeline.image import bootstrap, directory, tar
 from pipeline.image.base import of_image
@@ -46,8 +47,19 @@ def tasks(site: Site) -> Tasks:
 
 
 def contents(path: Path) -> Contents:
-    """What a master holds, out of its digest file at `path`."""
-    return Contents(**json.loads(path.read_text()))
+    """What a master holds, out of its digest file at `path`. Raises MasterError if that is damaged."""
+    try:
+        return Contents(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise MasterError(f"{path} is damaged", f"remove it: doit forget master:{path.parent.name}") from error
+
+
+def room(site: Site, master: Master) -> int:
+    """The bytes that a root disk for the master has at the very least, as far as that is known already."""
+    try:
+        return contents(site.digest(master)).room
+    except MasterError:  # then its task makes it again, or says what is wrong with it
+        return 0
 
 
 def _making(site: Site, master: Master) -> _Making:

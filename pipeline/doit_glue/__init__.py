@@ -34,12 +34,13 @@ def path_variable(name: str, default: str) -> Path:
     return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
 
 
-def is_up_to_date(task: Mapping[str, Any], build: Path) -> bool:
-    """Whether `task`, as a task creator yields it, has nothing to do."""
+def is_up_to_date(group: str, task: Mapping[str, Any], build: Path) -> bool:
+    """Whether `task`, as the task creator of `group` yields it, has nothing to do."""
+    named = {**task, "name": f"{group}:{task['name']}"}
     database = build / "state.db"
     dependency = Dependency(State, str(database), checker_cls=checker(Digests(database)))
     try:
-        return bool(dependency.get_status(dict_to_task(dict(task)), {}).status == "up-to-date")
+        return bool(dependency.get_status(dict_to_task(named), {}).status == "up-to-date")
     finally:
         dependency.close()
 

@@ -24,8 +24,11 @@ def load() -> Site:
 def _needs(site: Site) -> dict[str, int]:
     """What the masters need, in bytes, that are known and for which some root disk is too small."""
     small = {base.master.name for base in site.farm.bases if base.size < master.room(site, base.master)}
-    known = (task["name"] for task in master.tasks(site) if task["name"] in small and is_up_to_date(task, site.build))
-    return {name: master.room(site, site.farm.masters[name]) for name in known}
+    return {
+        task["name"]: master.room(site, site.farm.masters[task["name"]])
+        for task in master.tasks(site)
+        if task["name"] in small and is_up_to_date("master", task, site.build)
+    }
 
 
 __all__ = ["Site", "Tasks", "base", "guest", "kernel", "load", "master"]

@@ -1,0 +1,64 @@
+"""The command line: python -m benchmarks [guests] [populate] [noop] [options]. Tables go to standard output."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import guests, noop, populate
+from benchmarks.scratch import scratch
+from pipeline.errors import GuestfarmError
+
+_QUESTIONS = ("guests", "populate", "noop")
+
+
+def main() -> int:
+    """Ask the questions that the command line names, and print each table as soon as it is there."""
+    options = _options()
+    try:
+        with scratch(options.folder) as folder:
+            for text in _answers(options, folder):
+                print(text, flush=True)
+    except GuestfarmError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _answers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
+    asked = options.questions or _QUESTIONS
+    if "guests" in asked:
+        yield from guests.run(folder, _master(options), options.root, options.rounds)
+    if "populate" in asked:
+        yield from populate.run(folder, _master(options), options.root, options.rounds)
+    if "noop" in asked:
+        yield from noop.run(folder, options.sizes, options.rounds)
+
+
+def _master(options: argparse.Namespace) -> Path:
+    if options.master is not None:
+        return Path(options.master).resolve()
+    built = sorted(Path("build", "masters").glob("*/rootfs.tar"))
+    if not built:
+        raise GuestfarmError("there is no master to measure with", "build the example farm first, or give --master TAR")
+    return built[0].resolve()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Guestfarm beside what it replaces.")
+    parser.add_argument("questions", nargs="*", choices=_QUESTIONS, metavar="QUESTION", help=", ".join(_QUESTIONS))
+    parser.add_argument("--master", metavar="TAR", help="a root file system; the built example farm's if not given")
+    parser.add_argument("--root", default="2G", metavar="SIZE", help="of guests' root disks: %(default)s")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[3, 100, 1000], metavar="GUESTS", help="for noop")
+    parser.add_argument("--rounds", type=int, default=5, help="that count, after one that does not: %(default)s")
+    parser.add_argument(
+        "--folder", type=Path, default="/var/tmp", help="where to work, on the disk to measure: %(default)s"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

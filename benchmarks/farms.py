@@ -1,0 +1,127 @@
+"""Farms to be built in folders of their own, by real doit runs."""
+
+import json
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from doit.task import Stream, Task, dict_to_task
+
+from benchmarks.measure import Cost, cost_of_program
+from pipeline import farm
+from pipeline.tasks import Site
+
+_DODO = Path(__file__).parents[1] / "dodo.py"
+_GATEWAY = IPv4Address("10.255.0.1")
+
+# What Guestfarm looks for in a master, and no more.
+_TINY_MASTER = {
+    "etc/hostname": b"master\n",
+    "sbin/ifup": b"",
+    "boot/vmlinuz-1": b"a kernel",
+    "boot/initrd.img-1": b"an initrd",
+    "boot/config-1": b"CONFIG_XEN_PV=y\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A folder with a dodo.py, whose guests start from one master, as guests.yaml describes it, and have `root` disks.
+
+    Which guests they are changes from list to list: a batch is a number of guests with a name.
+    """
+
+    folder: Path
+    master: str
+    root: str
+
+    @classmethod
+    def at(cls, folder: Path, kind: str, master: Path, root: str) -> "Workshop":
+        """A new workshop in `folder`; the master is a tar file or an image, as `kind` says."""
+        folder.mkdir()
+        shutil.copy(_DODO, folder)
+        return cls(folder, f"{kind}: {json.dumps(str(master))}", root)
+
+    def site(self, batch: str, count: int) -> Site:
+        """The site with a farm of just this batch."""
+        return Site(farm.load(self._list(batch, count)), self.folder / "build")
+
+    def doit(self, batch: str, count: int) -> Cost:
+        """Run doit on the list of just this batch."""
+        return self._doit(self._list(batch, count))[0]
+
+    def noop(self, batch: str, count: int) -> Cost:
+        """Run it once more. Raises RuntimeError when there was something to do."""
+        cost, output = self._doit(self.folder / f"{batch}.yaml")
+        executed = [line for line in output.splitlines() if line.startswith(".  ")]
+        if executed:
+            raise RuntimeError(f"{batch} of {count}: a second run was to find nothing to do, and made {executed[0]}")
+        return cost
+
+    def remove(self, site: Site) -> None:
+        """Remove the artifacts of the guests of `site`."""
+        for guest in site.farm.guests.values():
+            shutil.rmtree(site.guest(guest))
+
+    def _doit(self, guests: Path) -> tuple[Cost, str]:
+        return cost_of_program(sys.executable, "-m", "doit", "-f", self.folder / _DODO.name, f"guests={guests}")
+
+    def _list(self, batch: str, count: int) -> Path:
+        path = self.folder / f"{batch}.yaml"
+        path.write_text(self._text(batch, count))
+        return path
+
+    def _text(self, batch: str, count: int) -> str:
+        return "\n".join(
+            [
+                "farm: benchmark",
+                f"masters: {{master: {{{self.master}}}}}",
+                "defaults:",
+                "  master: master",
+                "  memory: 512M",
+                f"  root: {{size: {self.root}, fs: ext4}}",
+                "  swap: 512M",
+                f"  network: {{bridge: xenbr0, gateway: {_GATEWAY}, nameservers: [{_GATEWAY}]}}",
+                "guests:",
+                *_guests(batch, count),
+                "",
+            ]
+        )
+
+
+def actions(*tasks: dict[str, Any]) -> list[Callable[[], None]]:
+    """What doit has `tasks` do, without doit around it."""
+    return [partial(_execute, dict_to_task(task)) for task in tasks]
+
+
+def tiny_master(path: Path) -> None:
+    """Make a tar file that is just enough of a master."""
+    with tarfile.open(path, "w") as archive:
+        for name, data in _TINY_MASTER.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, BytesIO(data))
+
+
+def _execute(task: Task) -> None:
+    failure = task.execute(Stream(0))
+    if failure is not None:
+        raise RuntimeError(f"{task.name}: {failure.get_msg()}")
+
+
+def _guests(batch: str, count: int) -> Iterator[str]:
+    """Lines for `count` guests: of each hundred, half are a range and half stand for themselves, as in a real list."""
+    for start in range(0, count, 100):
+        number = min(100, count - start)
+        name, subnet = f"{batch}-{start // 100}", f"10.{start // 100 // 250}.{start // 100 % 250}"
+        if number > 1:
+            yield f'  "{name}-[001:{number // 2:03}]": {{address: "{subnet}.[1:{number // 2}]/8"}}'
+        for single in range(number // 2 + 1, number + 1):
+            yield f"  {name}-{single:03}: {{address: {subnet}.{single}/8, memory: 1G}}"

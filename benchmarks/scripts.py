@@ -1,0 +1,53 @@
+"""How people make a guest by hand: short shell scripts that copy a master's image and put the guest's files into it.
+
+Each makes `root.img`, `swap.img` and `guest.cfg` in the folder $OUT of the image $BASE, with the files of the folder
+$EDITS, and syncs them. So they do the same work as Guestfarm, as far as they can: what is not Guestfarm's is theirs to
+leave out.
+"""
+
+_COPY = """
+cp "$COPY" --no-preserve=mode "$BASE" "$OUT/root.img"
+"""
+
+_MOUNT = """
+mkdir "$OUT/mount"
+trap 'umount "$OUT/mount"' EXIT
+trap 'exit 143' TERM
+mount -o loop "$OUT/root.img" "$OUT/mount"
+(cd "$OUT/mount"; xargs rm -f <"$EDITS/removals")
+cp -a --remove-destination "$EDITS/files/." "$OUT/mount/"
+umount "$OUT/mount"
+trap - EXIT
+rmdir "$OUT/mount"
+"""
+
+_DEBUGFS = """
+debugfs -w -f "$EDITS/commands" "$OUT/root.img"
+tune2fs -U "$ROOT_UUID" "$OUT/root.img"
+"""
+
+_REST = """
+truncate --size="$SWAP" "$OUT/swap.img"
+mkswap --uuid "$SWAP_UUID" "$OUT/swap.img"
+printf '%s' "$CONFIG" >"$OUT/guest.cfg"
+sync "$OUT"/* "$OUT"
+"""
+
+BY_MOUNT = _COPY + _MOUNT + _REST
+"""The classic: copy, loop mount, edit, unmount. Needs root. The clone keeps the master's UUID."""
+
+BY_DEBUGFS = _COPY + _DEBUGFS + _REST
+"""Without a mount, and without root. debugfs does not say when it fails."""
+
+FILL = """
+truncate --size="$SIZE" "$OUT/root.img"
+mke2fs -q -F -t ext4 -E lazy_journal_init=1 -d "$TREE" "$OUT/root.img"
+sync "$OUT/root.img" "$OUT"
+"""
+"""A file system with the files of the folder $TREE. $MKE2FS_CONFIG says with which features."""
+
+UNPACK = """
+mkdir "$TREE"
+tar --extract --numeric-owner --same-permissions --xattrs --xattrs-include='*' --file "$TAR" --directory "$TREE"
+"""
+"""A master's files, as mke2fs wants them. Needs root, to give them their owners."""

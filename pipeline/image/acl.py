@@ -46,4 +46,4 @@ def _id(name: str, number: list[str]) -> int:
     for candidate in (*number, name):
         if candidate.isascii() and candidate.isdigit():
             return int(candidate)
-    raise ImageError(f"access control list: {name!r} has no number", "pack the archive with tar --numeric-owner")
+    raise ImageError(f"access control list: {name!r} has no number", "pack the archive with tar --xattrs, too")

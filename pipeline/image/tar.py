@@ -1,18 +1,14 @@
 """Tar files as layers: read from plain, gz, xz and zst archives, and written reproducibly."""
 
-import gzip
-import lzma
-import sys
 import tarfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, cast
 
-from pipeline.errors import ImageError, MasterError
+from pipeline.errors import ImageError
 from pipeline.image import acl
+from pipeline.image.archive import master_errors, opened
 from pipeline.image.layer import (
     CHUNK,
     Content,
@@ -29,16 +25,13 @@ from pipeline.image.layer import (
     relative,
 )
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 _XATTR = "SCHILY.xattr."
-"""The prefix of extended attributes in pax headers; see star(5)."""
+"""The prefix of extended attributes in pax headers; see star(5). GNU tar writes % and = in names as %25 and %3D."""
 
 _ACLS = {"SCHILY.acl.access": acl.ACCESS, "SCHILY.acl.default": acl.DEFAULT}
-_BROKEN = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError, UnicodeError)
+_LARGEST_ID = 2**32 - 2
+"""Of users and groups: the last but one number of 32 bits; -1 means none, as in chown(2)."""
+
 _SPECIAL = {tarfile.BLKTYPE: Kind.BLOCK, tarfile.CHRTYPE: Kind.CHARACTER, tarfile.FIFOTYPE: Kind.FIFO}
 
 
@@ -48,9 +41,9 @@ def entries(path: Path) -> Iterator[Entry]:
     A file's contents can be read until the next entry is asked for. Raises MasterError when the archive is damaged, cut
     off, or has a member that no root file system can hold.
     """
-    with _opened(path) as archive:
+    with master_errors(path), opened(path) as archive:
         for member in archive:
-            yield _entry(archive, member)
+            yield _entry(path, archive, member)
 
 
 def write(layer: Layer, file: IO[bytes]) -> None:
@@ -60,52 +53,7 @@ def write(layer: Layer, file: IO[bytes]) -> None:
             _add(archive, entry)
 
 
-class _StrictTarInfo(tarfile.TarInfo):
-    """TarFile takes a broken header in the middle of an archive for its end; here it is an error."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        try:
-            return super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # typeshed leaves out the exceptions of headers
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"damaged or cut off: {error}") from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        with (
-            path.open("rb") as packed,
-            _unpacked(packed) as plain,
-            tarfile.open(fileobj=plain, mode="r:", tarinfo=_StrictTarInfo, encoding="utf-8") as archive,
-        ):
-            yield archive
-    except _BROKEN as error:
-        raise MasterError(f"{path}: cannot be read as a tar file: {error}") from error
-    except ImageError as error:
-        raise MasterError(f"{path}: {error.message}", error.hint) from error
-
-
-@contextmanager
-def _unpacked(packed: IO[bytes]) -> Iterator[IO[bytes]]:
-    magic = packed.read(6)
-    packed.seek(0)
-    if magic.startswith(b"\x1f\x8b"):
-        with gzip.open(packed) as plain:
-            yield cast(IO[bytes], plain)
-    elif magic == b"\xfd7zXZ\0":
-        with lzma.open(packed) as plain:
-            yield cast(IO[bytes], plain)
-    elif magic.startswith(b"\x28\xb5\x2f\xfd"):
-        with zstd.open(packed) as plain:
-            yield cast(IO[bytes], plain)
-    else:
-        yield packed
-
-
-def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
+def _entry(file: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
     path = relative(member.name)
     if member.islnk():
         return HardLink(path, relative(member.linkname))
@@ -117,43 +65,63 @@ def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:
     if member.issym():
         return Symlink(path, metadata, member.linkname)
     if member.isreg():
-        return File(path, metadata, Content(member.size, lambda: _chunks(archive, member)))
+        return File(path, metadata, Content(member.size, lambda: _chunks(file, archive, member)))
     if member.type in _SPECIAL:
         return Special(path, metadata, _SPECIAL[member.type], member.devmajor, member.devminor)
     raise ImageError(f"{member.name!r} is of a kind that file systems do not have: {member.type!r}")
 
 
-def _chunks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[tuple[int, bytes]]:
-    source = cast(IO[bytes], archive.extractfile(member))  # only directories and links have none
-    runs = cast(list[tuple[int, int]], member.sparse) if member.sparse is not None else [(0, member.size)]
+def _chunks(file: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[tuple[int, bytes]]:
+    with master_errors(file):
+        source = cast(IO[bytes], archive.extractfile(member))  # only directories and links have none
+        for start, end in _data_runs(member):
+            for offset in range(start, end, CHUNK):
+                source.seek(offset)
+                data = source.read(min(CHUNK, end - offset))
+                if len(data) != min(CHUNK, end - offset):
+                    raise tarfile.ReadError(f"{member.name!r} is cut off")
+                yield offset, data
+
+
+def _data_runs(member: tarfile.TarInfo) -> Iterator[tuple[int, int]]:
+    """Where a file has data rather than holes, as (start, end) in bytes."""
+    sparse = cast(list[tuple[int, int]] | None, member.sparse)
+    runs = [(0, member.size)] if sparse is None else [run for run in sparse if run[1]]  # empty ones fill up headers
+    end = 0
     for start, size in runs:
-        for offset in range(start, start + size, CHUNK):
-            source.seek(offset)
-            data = source.read(min(CHUNK, start + size - offset))
-            if len(data) != min(CHUNK, start + size - offset):
-                raise tarfile.ReadError(f"{member.name!r} is cut off")
-            yield offset, data
+        if start < end or size < 0 or start + size > member.size:
+            raise tarfile.ReadError(f"{member.name!r}: its holes make no sense")
+        end = start + size
+        yield start, end
 
 
 def _metadata(member: tarfile.TarInfo) -> Metadata:
     pax = member.pax_headers
     xattrs = {
-        key.removeprefix(_XATTR): value.encode("utf-8", "surrogateescape")
+        key.removeprefix(_XATTR).replace("%3D", "=").replace("%25", "%"): value.encode("utf-8", "surrogateescape")
         for key, value in pax.items()
         if key.startswith(_XATTR)
     }
     for key, name in _ACLS.items():
-        if pax.get(key):
+        if pax.get(key) and name not in xattrs:  # with --xattrs GNU tar has both, and this one without numbers
             xattrs[name] = acl.parse(pax[key])
-    # TarInfo has the time as a float, which cannot hold nanoseconds since 1970.
-    mtime = int(Decimal(pax["mtime"]) * 10**9) if "mtime" in pax else int(member.mtime) * 10**9
+    if not (0 <= member.uid <= _LARGEST_ID and 0 <= member.gid <= _LARGEST_ID):
+        raise ImageError(f"{member.name!r} belongs to {member.uid}:{member.gid}, and there is no such owner")
     return Metadata(
         mode=member.mode & 0o7777,
         uid=member.uid,
         gid=member.gid,
-        mtime=mtime,
+        mtime=_mtime(member),
         xattrs=tuple(sorted(xattrs.items())),
     )
+
+
+def _mtime(member: tarfile.TarInfo) -> int:
+    # TarInfo has the time as a float, which cannot hold nanoseconds since 1970.
+    seconds = Decimal(member.pax_headers.get("mtime", int(member.mtime)))
+    if abs(seconds) >= 2**63:
+        raise ImageError(f"{member.name!r} was changed at {seconds}, and there is no such time")
+    return int(seconds * 10**9)
 
 
 def _add(archive: tarfile.TarFile, entry: Entry) -> None:
@@ -169,7 +137,10 @@ def _add(archive: tarfile.TarFile, entry: Entry) -> None:
     member.mode, member.uid, member.gid = metadata.mode, metadata.uid, metadata.gid
     seconds, nanoseconds = divmod(metadata.mtime, 10**9)
     member.mtime = seconds
-    pax = {_XATTR + name: value.decode("utf-8", "surrogateescape") for name, value in metadata.xattrs}
+    pax = {
+        _XATTR + name.replace("%", "%25").replace("=", "%3D"): value.decode("utf-8", "surrogateescape")
+        for name, value in metadata.xattrs
+    }
     member.pax_headers = pax | ({"mtime": f"{seconds}.{nanoseconds:09d}"} if nanoseconds else {})
     match entry:
         case File():

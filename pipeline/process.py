@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ from pipeline.errors import ProcessError
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where Debian keeps programs; an ordinary user's PATH leaves out the sbin folders, where mke2fs lives."""
+
+_PATIENCE = 10
+"""Seconds that an interrupted program has to clean up: mmdebstrap removes a whole tree."""
 
 _STDERR_SHOWN = 20
 """How many of a failed program's last lines the user gets to see."""
@@ -41,21 +45,12 @@ def run(
     signal.
     """
     name = str(argv[0])
-    process = subprocess.Popen(
-        [_located(name), *map(str, argv[1:])],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={"PATH": _search_path(), "LC_ALL": "C", "TZ": "UTC", **(environment or {})},
-        start_new_session=True,
-        text=True,
-        errors="replace",
-    )
-    try:
-        stdout, stderr = process.communicate()
-    except BaseException:
-        _end(process)
-        raise
+    with _started(argv, environment or {}) as process:
+        try:
+            stdout, stderr = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
     if process.returncode not in codes:
         raise ProcessError(_failure(name, process.returncode, stderr or stdout))
     return Completed(process.returncode, stdout, stderr)
@@ -78,8 +73,26 @@ def inherited(*names: str) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
+def _started(argv: Sequence[str | Path], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    name = str(argv[0])
+    try:
+        return subprocess.Popen(
+            [_located(name), *map(str, argv[1:])],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": _search_path(), "LC_ALL": "C", "TZ": "UTC", **environment},
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:  # it is no program, for one
+        raise ProcessError(f"{name} cannot be started: {error.strerror}") from error
+
+
 def _search_path() -> str:
-    return f"{os.environ.get('PATH', '')}:{_PATH}"
+    own = os.environ.get("PATH")
+    return f"{own}:{_PATH}" if own else _PATH
 
 
 def _located(name: str) -> str:
@@ -90,13 +103,15 @@ def _located(name: str) -> str:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=2)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
-        return
+    """Let the program clean up, and then end whatever is left of its process group."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=_PATIENCE)
+    except (ProcessLookupError, subprocess.TimeoutExpired):
+        pass
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _failure(name: str, code: int, output: str) -> str:

@@ -113,11 +113,11 @@ def _read_entry(key: Scalar, value: Node, defaults: Fields) -> tuple[Entry, list
 def _read_rows(value: Node, count: int) -> tuple[list[Fields], list[Fault]]:
     """The fields of each of the `count` guests that `value` is for, and what is wrong with them, once for all.
 
-    A `count` of 0 says that it is not known, for want of a sound name. There is one row then, without the ranges.
+    A `count` of 0 says that it is not known, for want of a sound name: then what has a range is not read.
     """
     if not _varies(value):
         row, faults = GUEST.read(value)
-        return [row] * max(count, 1), faults
+        return [row] * count, faults
     faults = []
     first, found = GUEST.read(next(_spread(value, count, faults)))
     rows, faults = [first], [*faults, *found]

@@ -103,7 +103,8 @@ def _absent_files(fields: Fields, folder: Path) -> Iterator[Fault]:
                 except OSError as error:
                     wrong = f"cannot be used: {error.strerror}"
                 if wrong:
-                    yield fault(fields.node(key), f"{quoted(str(folder / path))} {wrong}", path=(key.name,))
+                    hint = "" if path.is_absolute() else "paths are relative to the folder of the list"
+                    yield fault(fields.node(key), f"{quoted(str(path))} {wrong}", hint, (key.name,))
 
 
 def _master(name: str, fields: Fields, folder: Path) -> Master:

@@ -127,7 +127,7 @@ def _heading(path: tuple[str, ...]) -> str:
     """Where a fault lies, in the words of the list's author: `guest 'web3': network.gateway`."""
     if len(path) > 1 and path[0] in _NAMED_AFTER:
         named, keys = f"{_NAMED_AFTER[path[0]]} {quoted(path[1])}", path[2:]
-    elif len(path) > 1 and path[0] == "defaults":
+    elif path[:1] == ("defaults",):
         named, keys = "defaults", path[1:]
     else:
         named, keys = "", path

@@ -34,9 +34,10 @@ def format_size(size: int) -> str:
 
 
 def approximate_size(size: int) -> str:
-    """About `size` bytes, for people to read: two or three digits of the largest unit that fits."""
+    """About `size` bytes, for people to read: in the largest unit that fits, with one decimal place below ten."""
     unit, factor = next(((unit, factor) for unit, factor in _BYTES_PER_UNIT.items() if size >= factor), ("B", 1))
-    return f"{size / factor:.{1 if size < 10 * factor > 10 else 0}f}{unit}"
+    places = 1 if factor > 1 and size < 10 * factor else 0
+    return f"{size / factor:.{places}f}{unit}"
 
 
 def _spelling(text: str) -> str:

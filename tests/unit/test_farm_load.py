@@ -144,6 +144,13 @@ def test_a_guest_s_own_value_wins_and_sections_merge_key_by_key(tmp_path: Path) 
     assert nic.nameservers == (IPv4Address("10.0.0.3"),)
 
 
+def test_the_largest_and_the_smallest_guest(tmp_path: Path) -> None:
+    large = load_guest(tmp_path, "{memory: 16T, vcpus: 4096, root: 16T, swap: 16T}")
+    assert (large.memory, large.vcpus, large.base.size, large.swap) == (16 << 40, 4096, 16 << 40, 16 << 40)
+    small = load_guest(tmp_path, "{memory: 16M, vcpus: 1, root: 1M, swap: 40K}")
+    assert (small.memory, small.vcpus, small.base.size, small.swap) == (16 * MIB, 1, MIB, 40 << 10)
+
+
 def test_a_size_alone_is_the_root_disk_s(tmp_path: Path) -> None:
     guest = load_guest(tmp_path, "{root: 3G}", "{master: debian, root: {size: 4G, fs: ext2}}")
     assert (guest.base.size, guest.base.filesystem) == (3 * GIB, FileSystem.EXT2)
@@ -263,6 +270,12 @@ def test_single_values_stand_for_lists_of_one(tmp_path: Path) -> None:
     assert source == Bootstrap(suite="sid", packages=("nginx",), mirrors=("http://x",), run=("reboot",))
 
 
+def test_an_empty_list_takes_the_defaults_back(tmp_path: Path) -> None:
+    defaults = "{master: debian, network: {bridge: br0, nameservers: [10.0.0.1]}}"
+    (nic,) = load_guest(tmp_path, "{network: {address: 10.0.0.9/24, nameservers: []}}", defaults).nics
+    assert nic.nameservers == ()
+
+
 def test_guests_share_bases(tmp_path: Path) -> None:
     guests = "{a: {}, b: {root: 3G}, c: {root: 2G}, d: {root: {allocate: full}}, e: {root: {fs: ext3}}}"
     listed = load_guests(tmp_path, guests)
@@ -290,6 +303,7 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path, enabled: bool) 
     try:
         (gc.enable if enabled else gc.disable)()
         farm.load(EXAMPLE)
+        assert gc.isenabled() is enabled
         with pytest.raises(ListError):
             load(tmp_path, "")
         assert gc.isenabled() is enabled

@@ -72,6 +72,10 @@ GUESTS = [
             "5:61: guest 'a': root.allocate: expected one of sparse, full, found 'ful'; did you mean 'full'?",
         ],
     ),
+    ("  a: {address: dhcp, root: 17T}", ["5:28: guest 'a': root: expected a size from 1M to 16T, found '17T'"]),
+    ("  a: {address: dhcp, root: 512K}", ["5:28: guest 'a': root: expected a size from 1M to 16T, found '512K'"]),
+    ("  a: {address: dhcp, swap: 17T}", ["5:28: guest 'a': swap: expected a size from 40K to 16T, found '17T'"]),
+    ("  a: {address: dhcp, vcpus: 4097}", [f"5:29: guest 'a': vcpus: {VCPUS} '4097'"]),
     (
         "  a: {address: dhcp, root: [2G]}",
         ["5:28: guest 'a': root: expected a mapping of size, fs, allocate, or a size like 512M, found a list"],
@@ -128,6 +132,17 @@ GUESTS = [
             "5:59: guest 'a': network.nameservers: expected an IP address like 10.0.0.1, found 'x'",
             "5:62: guest 'a': network.nameservers: expected an IP address like 10.0.0.1, found '10.0.0.1/8';"
             " leave the prefix length out",
+        ],
+    ),
+    (
+        "  a: {address: dhcp, network: {nameservers: [10.0.0.2, 10.0.0.3, 10.0.0.2]}}",
+        ["5:66: guest 'a': network.nameservers: '10.0.0.2' is in the list already"],
+    ),
+    (
+        "  a: {address: dhcp, network: {nameservers: [10.0.0.2, *ns]}, mac: {a: *mac}}",
+        [
+            "5:56: guest 'a': network.nameservers: the alias '*ns' is not read here; use 'defaults' or a range",
+            "5:72: guest 'a': mac.a: the alias '*mac' is not read here; use 'defaults' or a range",
         ],
     ),
     (
@@ -197,8 +212,8 @@ GUESTS = [
         ],
     ),
     (
-        "  web05: {address: dhcp}\n  web[01:20]: {address: dhcp}",
-        ["6:3: guest 'web05': the name is that of guest 'web05' in line 5"],
+        "  web05: {address: dhcp}\n  web06: {address: dhcp}\n  web[01:20]: {address: dhcp}",
+        ["7:3: guest 'web05': the name is that of guest 'web05' in line 5"],
     ),
     # What a guest needs, and what contradicts itself.
     (
@@ -248,6 +263,18 @@ GUESTS = [
     (
         "  a: {network: {address: 2001:db8::9/64, gateway: 10.0.0.1}}",
         ["5:51: guest 'a': the gateway 10.0.0.1 is outside the subnet 2001:db8::/64"],
+    ),
+    (
+        "  a: {network: {address: 2001:db8::9/64, gateway: 2001:db8:1::1}}",
+        ["5:51: guest 'a': the gateway 2001:db8:1::1 is outside the subnet 2001:db8::/64"],
+    ),
+    (
+        "  a: {network: {address: 10.0.0.9/24, gateway: 169.254.0.1}}",
+        ["5:48: guest 'a': the gateway 169.254.0.1 is outside the subnet 10.0.0.0/24"],
+    ),
+    (
+        "  a: {network: {address: 10.0.0.9/24, gateway: fe80::1}}",
+        ["5:48: guest 'a': the gateway fe80::1 is outside the subnet 10.0.0.0/24"],
     ),
     (
         "  a: {address: 10.0.0.1/24}",
@@ -330,6 +357,8 @@ GUESTS = [
             f"5:52: guest 'web[20:01]': memory: {A_SIZE} '1'; {NO_UNIT}",
         ],
     ),
+    ('  web[1:3]: "10.0.0.[1:3]/24"', [f"5:13: guest 'web[1:3]': {A_GUEST} '10.0.0.1/24'"]),
+    ('  web[1:3]: ["10.0.0.[1:3]/24"]', [f"5:13: guest 'web[1:3]': {A_GUEST} a list"]),
     (
         "  web_[1:3]: {address: dhcp}",
         [
@@ -417,6 +446,7 @@ def test_a_bad_list(text: str, lines: list[str]) -> None:
     assert problems(text) == lines
 
 
+RELATIVE = "paths are relative to the folder of the list"
 MASTERS = [
     ("  m:", [f"3:5: master 'm': {A_MASTER} nothing"]),
     ("  m: bookworm", [f"3:6: master 'm': {A_MASTER} 'bookworm'"]),
@@ -454,15 +484,25 @@ MASTERS = [
     (
         "  m: {bootstrap: {suite: sid, keyring: keys.gpg, run: ''}}",
         [
-            "3:40: master 'm': bootstrap.keyring: 'keys.gpg' cannot be used: No such file or directory",
+            f"3:40: master 'm': bootstrap.keyring: 'keys.gpg' cannot be used: No such file or directory; {RELATIVE}",
             "3:55: master 'm': bootstrap.run: expected a shell command, found ''",
         ],
     ),
-    ("  m: {tar: root.tar}", ["3:12: master 'm': tar: 'root.tar' cannot be used: No such file or directory"]),
+    (
+        "  m: {tar: root.tar}",
+        [f"3:12: master 'm': tar: 'root.tar' cannot be used: No such file or directory; {RELATIVE}"],
+    ),
+    (
+        "  m: {tar: /no/root.tar}",
+        ["3:12: master 'm': tar: '/no/root.tar' cannot be used: No such file or directory"],
+    ),
     ("  m: {tar: ''}", ["3:12: master 'm': tar: expected a path, found ''"]),
-    ("  m: {tar: .}", ["3:12: master 'm': tar: '.' is not a file"]),
-    ("  m: {directory: guests.yaml}", ["3:18: master 'm': directory: 'guests.yaml' is not a folder"]),
-    ("  m: {image: guests.yaml/x}", ["3:14: master 'm': image: 'guests.yaml/x' cannot be used: Not a directory"]),
+    ("  m: {tar: .}", [f"3:12: master 'm': tar: '.' is not a file; {RELATIVE}"]),
+    ("  m: {directory: guests.yaml}", [f"3:18: master 'm': directory: 'guests.yaml' is not a folder; {RELATIVE}"]),
+    (
+        "  m: {image: guests.yaml/x}",
+        [f"3:14: master 'm': image: 'guests.yaml/x' cannot be used: Not a directory; {RELATIVE}"],
+    ),
     (
         "  m: {directory: ., kernel: boot/vmlinuz, initrd: /../x}",
         [
@@ -474,7 +514,7 @@ MASTERS = [
         "  m: {directory: .}\n  ../m: {tar: x}",
         [
             f"4:3: master '../m': expected {A_NAME}, found '../m'; start with a letter or digit, 64 characters at most",
-            "4:15: master '../m': tar: 'x' cannot be used: No such file or directory",
+            f"4:15: master '../m': tar: 'x' cannot be used: No such file or directory; {RELATIVE}",
         ],
     ),
 ]
@@ -565,8 +605,8 @@ guests:
         "4:52: master 'debian': bootstrap.packages: expected the name of a Debian package, found 'openssh_server';"
         " lower case letters, digits, '+', '-', '.'; then perhaps :ARCHITECTURE, and =VERSION or /SUITE",
         "5:3: master 'legacy': made from tar and image; a master is made from one of them",
-        "5:19: master 'legacy': image: 'root.img' cannot be used: No such file or directory",
-        "5:34: master 'legacy': tar: 'root.tar' cannot be used: No such file or directory",
+        f"5:19: master 'legacy': image: 'root.img' cannot be used: No such file or directory; {RELATIVE}",
+        f"5:34: master 'legacy': tar: 'root.tar' cannot be used: No such file or directory; {RELATIVE}",
         f"8:11: defaults: memory: {A_SIZE} 'lots'",
         "11:41: guest 'deb01': vcpus: expected a whole number from 1 to 4096, found 'none'",
         "12:10: guest 'deb02': the anchor '&two' is not read here; use 'defaults' or a range",

@@ -212,6 +212,16 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     assert str(caught.value) == message
 
 
+def test_the_largest_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_BYTES", 5)
+    path = tmp_path / "guests.yaml"
+    path.write_bytes(b"a: 1\n")
+    assert plain(source.read(path).root) == {"a": "1"}
+    path.write_bytes(b"a: 12\n")
+    with pytest.raises(GuestfarmError):
+        source.read(path)
+
+
 values = st.recursive(
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff"), max_size=8),
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.sampled_from("abcdefg"), children, max_size=4),

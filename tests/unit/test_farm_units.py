@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import GuestfarmError
-from pipeline.farm.units import format_size, parse_size
+from pipeline.farm.units import approximate_size, format_size, parse_size
 
 bounded = settings(derandomize=True, max_examples=300, deadline=None)
 
@@ -53,6 +53,14 @@ def test_anything_else_is_refused_with_its_spelling_where_that_is_plain(text: st
 )
 def test_the_unit_is_the_largest_that_divides(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0B"), (9, "9B"), (1023, "1023B"), (1024, "1.0K"), (1536, "1.5K"), (10 << 20, "10M"), (847 << 20, "847M")],
+)
+def test_sizes_for_people_are_rounded(size: int, text: str) -> None:
+    assert approximate_size(size) == text
 
 
 @bounded

@@ -1,6 +1,7 @@
 """Kernels: which one a master boots, and whether it can run as a Xen PV guest."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,10 +12,14 @@ RECIPE = 1
 """Raise it when another kernel may be chosen from the same master: what was chosen by an older recipe is stale."""
 
 _LINKS = ("vmlinuz", "boot/vmlinuz", "vmlinux", "boot/vmlinux")
-_KERNEL = re.compile(r"vmlinu[xz]-(?P<release>.+)")
+_KERNEL = re.compile(r"vmlinu[xz]-(?P<release>.+)(?<!\.old)")
+"""In /boot; installkernel(8) keeps the one before under the same name with .old."""
+_KERNEL_OF_MODULES = re.compile(r"(?:usr/)?lib/modules/(?P<release>[^/]+)/vmlinu[xz]")
+"""Where /boot's kernel is a symlink to, for SuSE."""
 _INITRDS = ("boot/initrd.img-{}", "boot/initramfs-{}.img", "boot/initrd-{}", "usr/lib/modules/{}/initrd")
 """Of Debian, Red Hat and SuSE."""
 _INITRD_LINKS = ("initrd.img", "boot/initrd.img", "boot/initrd")
+_BESIDE_MODULES = ("vmlinuz", "vmlinux", "initrd", "config")
 _CONFIGS = ("boot/config-{}", "usr/lib/modules/{}/config", "lib/modules/{}/config")
 
 
@@ -29,7 +34,8 @@ class Kernel:
 
 def wanted(path: str) -> bool:
     """Whether `find` and its caller may want to read the file at `path`; for LayerTree."""
-    return path.startswith("boot/") or path.endswith("/config") or "/" not in path
+    folder, _, name = path.rpartition("/")
+    return not folder or path.startswith("boot/") or name in _BESIDE_MODULES
 
 
 def find(tree: Tree, kernel: PurePosixPath | None = None, initrd: PurePosixPath | None = None) -> Kernel:
@@ -38,21 +44,22 @@ def find(tree: Tree, kernel: PurePosixPath | None = None, initrd: PurePosixPath 
     Raises MasterError when there is none, or no initrd of the same release.
     """
     path = _named(tree, kernel) if kernel else _default(tree)
-    match = _KERNEL.fullmatch(path.rpartition("/")[2])
+    match = _KERNEL_OF_MODULES.fullmatch(path) or _KERNEL.fullmatch(path.rpartition("/")[2])
     releases = [match["release"]] if match else []
     return Kernel(
         kernel=path,
         initrd=_named(tree, initrd) if initrd else _initrd(tree, path, releases),
-        config=next((name for form in _CONFIGS for name in map(form.format, releases) if tree.exists(name)), None),
+        config=next((resolve(tree, name) for name in _by_release(_CONFIGS, releases) if tree.exists(name)), None),
     )
 
 
 def runs_as_xen_pv(config: str) -> bool:
     """Whether a kernel with this configuration can be a Xen PV guest.
 
-    That is CONFIG_XEN_PV since Linux 4.12, which split it from CONFIG_XEN; see arch/x86/xen/Kconfig.
+    That is CONFIG_XEN_PV since Linux 4.12, which split it from CONFIG_XEN, and brought CONFIG_XEN_PVHVM_SMP along; see
+    arch/x86/xen/Kconfig. Kernels for 32 bits have no CONFIG_XEN_PV since 5.9.
     """
-    options = dict(re.findall(r"^(?:# )?(CONFIG_XEN(?:_PV|_PVH|_PVHVM)?)(?:=| is not set)(\S*)$", config, re.MULTILINE))
+    options = dict(re.findall(r"^(?:# )?(CONFIG_XEN(?:_PV|_PVHVM_SMP)?)(?:=| is not set)(\S*)$", config, re.MULTILINE))
     split = options.keys() - {"CONFIG_XEN"}
     return options.get("CONFIG_XEN_PV" if split else "CONFIG_XEN") == "y"
 
@@ -65,8 +72,8 @@ def _named(tree: Tree, path: PurePosixPath) -> str:
 
 
 def _default(tree: Tree) -> str:
-    for link in _LINKS:
-        if tree.readlink(link) is not None and tree.exists(link):
+    for link in _LINKS:  # or, where only one kernel ever was, the kernel itself
+        if tree.exists(link):
             return resolve(tree, link)
     kernels = [name for name in tree.names("boot") if _KERNEL.fullmatch(name)]
     if not kernels:
@@ -74,7 +81,7 @@ def _default(tree: Tree) -> str:
             "there is no kernel in the master's /boot",
             "install one in it, name it with `kernel:`, or give the guests `kernel:` and `ramdisk:` of the host",
         )
-    return f"boot/{max(kernels, key=_by_version)}"
+    return resolve(tree, f"boot/{max(kernels, key=_by_version)}")
 
 
 def _by_version(name: str) -> list[tuple[int, str]]:
@@ -83,10 +90,13 @@ def _by_version(name: str) -> list[tuple[int, str]]:
 
 
 def _initrd(tree: Tree, kernel: str, releases: list[str]) -> str:
-    by_release = [form.format(release) for release in releases for form in _INITRDS]
-    for path in by_release or _INITRD_LINKS:
+    for path in _by_release(_INITRDS, releases) or _INITRD_LINKS:
         if tree.exists(path):
             return resolve(tree, path)
     raise MasterError(
         f"there is no initrd for /{kernel} in the master", "make one in the master, or name it with `initrd:`"
     )
+
+
+def _by_release(forms: Iterable[str], releases: list[str]) -> list[str]:
+    return [form.format(release) for release in releases for form in forms]

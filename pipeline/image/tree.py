@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.errors import ImageError
-from pipeline.image.layer import Directory, File, HardLink, Layer, Symlink
+from pipeline.image.layer import Directory, Entry, File, HardLink, Layer, Symlink
 
 _SYMLINKS_FOLLOWED = 40
 """As many as the kernel follows in one path; see path_resolution(7)."""
@@ -34,19 +34,7 @@ class LayerTree:
         self._contents: dict[str, bytes] = {}
         self._names: dict[str, set[str]] = {"": set()}
         for entry in layer:
-            above, _, name = entry.path.rpartition("/")
-            self._names.setdefault(above, set()).add(name)
-            match entry:
-                case Directory():
-                    self._names.setdefault(entry.path, set())
-                case Symlink():
-                    self._links[entry.path] = entry.target
-                case HardLink() if entry.target in self._contents:
-                    self._contents[entry.path] = self._contents[entry.target]
-                case File() if keep(entry.path):
-                    self._contents[entry.path] = b"".join(data for _, data in entry.content.chunks())
-                case _:
-                    pass
+            self._add(entry, keep)
 
     def exists(self, path: str) -> bool:
         """Whether there is something at `path`, symlinks followed."""
@@ -68,6 +56,25 @@ class LayerTree:
         if real not in self._contents:
             raise ImageError(f"there is no file {path!r}")
         return self._contents[real]
+
+    def _add(self, entry: Entry, keep: Callable[[str], bool]) -> None:
+        above, _, name = entry.path.rpartition("/")
+        above = resolve(self, above)
+        path = f"{above}/{name}" if above else name
+        self._names.setdefault(above, set()).add(name)
+        self._links.pop(path, None)
+        self._contents.pop(path, None)
+        match entry:
+            case Directory():
+                self._names.setdefault(path, set())
+            case Symlink():
+                self._links[path] = entry.target
+            case HardLink() if entry.target in self._contents:
+                self._contents[path] = self._contents[entry.target]
+            case File() if keep(path):
+                self._contents[path] = b"".join(data for _, data in entry.content.chunks())
+            case _:
+                pass
 
 
 def resolve(tree: Tree, path: str) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pipeline.errors import ImageError
+from pipeline.errors import ImageError, quoted
 
 CHUNK = 1 << 20
 """How much of a file's contents is held in memory at a time, in bytes."""
+
+_PATH_MAX = 4096
+"""Of linux/limits.h: one more than the bytes of the longest path that can be opened."""
 
 _SMALLEST_INODE = 128
 """Bytes; see the ext4 disk layout in the kernel's documentation."""
@@ -116,11 +119,15 @@ def relative(name: str) -> str:
     Raises ImageError for a name that climbs out of the tree or that no file system can hold.
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
+    path = "/".join(parts)
     if ".." in parts:
-        raise ImageError(f"{name!r} leads out of the root file system")
-    if "\0" in name or any(len(os.fsencode(part)) > 255 for part in parts):
-        raise ImageError(f"{name!r} is not a possible file name", "names have at most 255 bytes, and no NUL")
-    return "/".join(parts)
+        raise ImageError(f"{quoted(name)} leads out of the root file system")
+    if "\0" in name or len(os.fsencode(path)) >= _PATH_MAX or any(len(os.fsencode(part)) > 255 for part in parts):
+        raise ImageError(
+            f"{quoted(name)} is not a possible file name",
+            f"names have at most 255 bytes, and paths {_PATH_MAX - 1}; neither has a NUL",
+        )
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +141,14 @@ class Contents:
 
 
 class Digest:
-    """Reads a layer through, and then knows its contents: `apply(digest.watch(layer))`, `digest.contents()`."""
+    """Reads a layer through, and then knows its contents: `apply(digest.watch(layer))`, `digest.contents()`.
+
+    What is said of the files and what is in them are hashed apart, or a file's data could pass for the next file.
+    """
 
     def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+        self._facts = hashlib.sha256()
+        self._data = hashlib.sha256()
         self._room = 0
 
     def watch(self, layer: Layer) -> Iterator[Entry]:
@@ -145,10 +156,10 @@ class Digest:
         for entry in layer:
             self._room += _SMALLEST_INODE
             if isinstance(entry, File):
-                self._hash.update(repr((entry.path, entry.metadata, entry.content.size)).encode())
+                self._facts.update(repr((entry.path, entry.metadata, entry.content.size)).encode())
                 yield replace(entry, content=replace(entry.content, chunks=self._watched(entry.content)))
             else:
-                self._hash.update(repr(entry).encode())
+                self._facts.update(repr(entry).encode())
                 yield entry
 
     def read(self, layer: Layer) -> Contents:
@@ -161,17 +172,19 @@ class Digest:
 
     def contents(self) -> Contents:
         """What was read so far."""
-        return Contents(self._hash.hexdigest(), self._room)
+        both = hashlib.sha256(self._facts.digest() + self._data.digest())
+        return Contents(both.hexdigest(), self._room)
 
     def _watched(self, content: Content) -> Callable[[], Iterator[tuple[int, bytes]]]:
         def chunks() -> Iterator[tuple[int, bytes]]:
             end = -1
             for offset, data in content.chunks():
                 if offset != end:
-                    self._hash.update(b"@%d" % offset)
-                self._hash.update(data)
+                    self._facts.update(b"%d hole %d" % (end, offset))
+                self._data.update(data)
                 self._room += len(data)
                 end = offset + len(data)
                 yield offset, data
+            self._facts.update(b"%d end" % end)
 
         return chunks

@@ -16,6 +16,16 @@ from pipeline.system import mounts, names, network, resolver, ssh
 RECIPE = 1
 """Raise it when the same guest gets other files: root disks made by an older recipe are stale."""
 
+_MASTERS_OWN = (
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "etc/udev/rules.d/70-persistent-net.rules",
+)
+"""What a master that ever ran has, and no two machines may share (https://systemd.io/BUILDING_IMAGES): made anew.
+
+The rules call another network interface eth0: that with the master's MAC address.
+"""
+
 
 def identity(guest: Guest, tree: Tree) -> list[Entry]:
     """Everything that makes a clone of the file system `tree` the root disk of `guest`.
@@ -34,3 +44,4 @@ def _entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
     yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
     if tree.readlink("var/lib/dbus/machine-id") is None:
         yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own
+    yield from map(Removal, _MASTERS_OWN)

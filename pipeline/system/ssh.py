@@ -6,12 +6,16 @@ from pipeline.errors import MasterError
 from pipeline.image.layer import Entry, Metadata, Removal, Symlink, text
 from pipeline.image.tree import Tree
 
+# Sockets are there before the services that have default dependencies.
 _UNIT = """\
 [Unit]
 Description=SSH host keys of this guest
 Documentation=man:ssh-keygen(1)
+DefaultDependencies=no
 After=local-fs.target
 Before=ssh.service ssh.socket sshd.service sshd.socket
+Conflicts=shutdown.target
+Before=shutdown.target
 
 [Service]
 Type=oneshot
@@ -30,7 +34,7 @@ def entries(tree: Tree) -> Iterator[Entry]:
     Raises MasterError for an SSH server without systemd: it would have no keys.
     """
     for name in tree.names("etc/ssh"):
-        if name.startswith("ssh_host_") and name.endswith(("_key", "_key.pub")):
+        if name.startswith("ssh_host_") and name.endswith(("_key", "_key.pub", "_key-cert.pub")):
             yield Removal(f"etc/ssh/{name}")
     if not tree.exists("usr/sbin/sshd"):
         return

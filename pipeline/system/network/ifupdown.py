@@ -10,8 +10,8 @@ _PROGRAMS = ("usr/sbin/ifup", "sbin/ifup")
 
 
 def is_in(tree: Tree) -> bool:
-    """Whether the master has it installed."""
-    return any(map(tree.exists, _PROGRAMS))
+    """Whether the master has it installed. Red Hat and SuSE have another ifup, which reads etc/sysconfig."""
+    return any(map(tree.exists, _PROGRAMS)) and not tree.exists("etc/sysconfig/network")
 
 
 def entries(guest: Guest) -> Iterator[Entry]:

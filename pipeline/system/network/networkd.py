@@ -8,9 +8,11 @@ from pipeline.image.tree import Tree
 
 _PROGRAMS = ("usr/lib/systemd/systemd-networkd", "lib/systemd/systemd-networkd")
 _ENABLED = {  # what `systemctl enable systemd-networkd` links, as its unit's [Install] section says
-    "multi-user.target.wants": "systemd-networkd.service",
-    "sockets.target.wants": "systemd-networkd.socket",
-    "network-online.target.wants": "systemd-networkd-wait-online.service",
+    "dbus-org.freedesktop.network1.service": "systemd-networkd.service",
+    "multi-user.target.wants/systemd-networkd.service": "systemd-networkd.service",
+    "network-online.target.wants/systemd-networkd-wait-online.service": "systemd-networkd-wait-online.service",
+    "sockets.target.wants/systemd-networkd.socket": "systemd-networkd.socket",
+    "sysinit.target.wants/systemd-network-generator.service": "systemd-network-generator.service",
 }
 
 
@@ -23,8 +25,8 @@ def entries(guest: Guest) -> Iterator[Entry]:
     """A .network file for each of the guest's MAC addresses, and the links that enable networkd."""
     for number, nic in enumerate(guest.nics):
         yield text(f"etc/systemd/network/10-eth{number}.network", _network(nic))
-    for target, unit in _ENABLED.items():
-        yield Symlink(f"etc/systemd/system/{target}/{unit}", Metadata(mode=0o777), f"/lib/systemd/system/{unit}")
+    for link, unit in _ENABLED.items():
+        yield Symlink(f"etc/systemd/system/{link}", Metadata(mode=0o777), f"/lib/systemd/system/{unit}")
 
 
 def _network(nic: Nic) -> str:

@@ -1,8 +1,6 @@
 """The seam to doit: everything that knows how doit works inside."""
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,9 @@ from doit.task import dict_to_task
 
 from pipeline.doit_glue.artifact import Inputs, Tasks, artifact
 from pipeline.doit_glue.checker import Digests, checker
+from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.state import State
-from pipeline.errors import GuestfarmError
-
-USER_ERROR = 2
-"""The exit code for an error that the user can mend."""
+from pipeline.doit_glue.user_errors import USER_ERROR, user_errors
 
 
 def variable(name: str, default: str) -> str:
@@ -56,19 +52,10 @@ def configuration(build: Path) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Show a GuestfarmError of the block as its message alone, and exit with USER_ERROR."""
-    try:
-        yield
-    except GuestfarmError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(USER_ERROR) from None
-
-
 __all__ = [
     "USER_ERROR",
     "Inputs",
+    "Space",
     "Tasks",
     "artifact",
     "configuration",

@@ -8,6 +8,7 @@ from doit.exceptions import TaskFailed
 from doit.globals import Globals
 from doit.task import Task
 
+from pipeline.doit_glue.space import META, Space
 from pipeline.doit_glue.targets import RECORD, explanation, not_ours, stamps
 from pipeline.errors import GuestfarmError
 from pipeline.image.usage import check_unused
@@ -30,6 +31,7 @@ def artifact(  # noqa: PLR0913  # as many facts as an artifact has
     targets: Sequence[Path],
     files: Sequence[Path] = (),
     inputs: Inputs,
+    space: Space | None = None,
 ) -> dict[str, Any]:
     """The doit task in which `build` makes `targets` of `files` and `inputs`; it is stale when one of these changes.
 
@@ -43,6 +45,7 @@ def artifact(  # noqa: PLR0913  # as many facts as an artifact has
         "file_dep": [str(file) for file in files],
         "uptodate": [_Recorded(inputs)],
         "clean": [_clean],
+        "meta": {META: space} if space else None,
         # With threads, doit's capturing of output would swap sys.stdout under the other tasks' feet.
         "io": {"capture": False},
     }

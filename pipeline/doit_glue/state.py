@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.doit_glue.lock import BuildLock
+from pipeline.doit_glue.user_errors import user_errors
 from pipeline.errors import GuestfarmError
+from pipeline.image.blank import NEXT_TO_NOTHING, free_space
 
 _LAST_KEY = "deps:"
 """What doit's Dependency.save_success() sets last."""
@@ -34,6 +36,8 @@ class Codec(Protocol):
 class State:
     """A backend of doit's, found by its entry point. Whoever writes has the build folder's lock.
 
+    doit has no place for errors of a backend that are not bugs: they end it, as all errors that the user can mend do.
+
     Each change is a transaction of its own. In SQLite's WAL mode with synchronous=NORMAL those survive whatever happens
     to this process, and the last of them not always a power failure: then a task runs once more than it would have to.
     """
@@ -49,7 +53,7 @@ class State:
         self._texts: dict[str, str] = {}
         self._restarts: dict[str, list[str]] = {}
         if Path(name).exists():
-            with opened(Path(name)) as connection:
+            with user_errors(), opened(Path(name)) as connection:
                 self._texts = dict(connection.execute("select name, record from task"))
                 rows = connection.execute("select name, folders from restart")
                 self._restarts = {task: json.loads(folders) for task, folders in rows}
@@ -123,10 +127,10 @@ class State:
         return record
 
     def _change(self, *statements: tuple[str, ...]) -> None:
-        if self._connection is None:
-            self.lock.acquire()
-            self._connection = connect(Path(self.name))
-        with readable(Path(self.name)):
+        with user_errors(), readable(Path(self.name)):
+            if self._connection is None:
+                self.lock.acquire()
+                self._connection = connect(Path(self.name))
             self._connection.execute("begin immediate")
             for statement, *parameters in statements:
                 self._connection.execute(statement, parameters)
@@ -159,6 +163,10 @@ def readable(path: Path) -> Iterator[None]:
     """Raise GuestfarmError for SQLite's errors in the block."""
     try:
         yield
+    except sqlite3.OperationalError as error:
+        # SQLite does not always say what it cannot write for.
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        full = free_space(folder) < NEXT_TO_NOTHING
+        raise GuestfarmError(f"{path}: the disk is full" if full else f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        hint = "if it is damaged, remove it: then doit makes everything again" if path.exists() else ""
-        raise GuestfarmError(f"{path}: {error}", hint) from error
+        raise GuestfarmError(f"{path} is damaged: {error}", f"move {path.parent} away, and build anew") from error

@@ -6,6 +6,9 @@ from pathlib import Path
 RECIPE = 1
 """Raise it when the same size gives another image: what was made by an older recipe is stale."""
 
+NEXT_TO_NOTHING = 1 << 16
+"""Bytes that a disk may have free and still be full to who writes to it: a few blocks."""
+
 
 def create(image: Path, size: int) -> None:
     """Make a new sparse `image` of `size` bytes, which takes no space until it is written to."""
@@ -28,6 +31,12 @@ def allocate(image: Path) -> None:
 def space(image: Path) -> int:
     """The bytes that `image` takes on its disk, holes not counted."""
     return image.stat().st_blocks * 512  # the unit of stat(2), whatever the file system's own
+
+
+def free_space(folder: Path) -> int:
+    """The bytes that are free to us on the disk of `folder`."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def extend(image: Path, size: int) -> None:

@@ -4,7 +4,9 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from pipeline.image import blank
 
@@ -32,6 +34,13 @@ def clone(source: Path, target: Path, *, allocate: bool = False) -> None:
             blank.allocate(target)
         for start, end in data_runs(reader.fileno(), size):
             _copy(reader.fileno(), writer.fileno(), start, end)
+
+
+@cache
+def shares_blocks(folder: Path) -> bool:
+    """Whether clones inside `folder` share their blocks. It is tried out, with two empty files."""
+    with NamedTemporaryFile(dir=folder) as source, NamedTemporaryFile(dir=folder) as target:
+        return _reflink(source.fileno(), target.fileno())
 
 
 def data_runs(descriptor: int, size: int) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import GuestfarmError, ImageError
 from pipeline.farm.units import approximate_size
-from pipeline.image.blank import space
+from pipeline.image.blank import NEXT_TO_NOTHING, free_space, space
 from pipeline.image.usage import check_unused
 
 PUBLIC = 0o444
@@ -17,9 +17,6 @@ SECRET = 0o400
 """Artifacts are read-only: nobody writes to one by accident. Root disks hold password hashes and private keys."""
 
 _DRAFT = ".draft-"
-
-_NEXT_TO_NOTHING = 1 << 16
-"""Bytes that a disk may have free and still be full to who writes to it: a few blocks."""
 
 
 @contextmanager
@@ -76,18 +73,13 @@ def _is_full(error: Exception, folder: Path) -> bool:
     """Whether `error` came of a full disk; programs and libraries do not all say so, and then leave nothing free."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return _free(folder) < _NEXT_TO_NOTHING
+    return free_space(folder) < NEXT_TO_NOTHING
 
 
 def _full(target: Path, draft: Path, room: int) -> ImageError:
-    free = _free(target.parent) + (space(draft) if draft.exists() else 0)
+    free = free_space(target.parent) + (space(draft) if draft.exists() else 0)
     missing = f"about {approximate_size(room - free)} more is needed, and " if room > free else ""
     return ImageError(f"{target}: the disk is full: {missing}{approximate_size(free)} is free", "make room, then doit")
-
-
-def _free(folder: Path) -> int:
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
 
 
 def _sync(path: Path, mode: int) -> None:

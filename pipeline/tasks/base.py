@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from pipeline.doit_glue import Tasks, artifact
+from pipeline.doit_glue import Space, Tasks, artifact
 from pipeline.farm import identity, units
 from pipeline.farm.model import Allocation, Base, Image
 from pipeline.image import base as images
@@ -21,6 +21,7 @@ def zeros(site: Site) -> Tasks:
             partial(images.zero, site.zero(base), base.size, allocate=_is_full(base)),
             targets=[site.zero(base)],
             inputs={"recipe": blank.RECIPE, "size": base.size, "allocation": str(base.allocation)},
+            space=Space(base.size if _is_full(base) else 0),
         )
 
 
@@ -41,6 +42,7 @@ def formats(site: Site) -> Tasks:
                 "UUID": str(uuid),
                 "e2fsprogs": e2fsprogs.version,
             },
+            space=Space(base.size if _is_full(base) else 0),
         )
 
 
@@ -61,7 +63,16 @@ def populates(site: Site) -> Tasks:
                 "allocation": str(base.allocation),
                 "e2fsprogs": e2fsprogs.version,
             },
+            space=Space(partial(populated_space, site, base)),
         )
+
+
+def populated_space(site: Site, base: Base) -> int:
+    """The bytes that a base takes, or a copy of it; as far as its master is known."""
+    if base.allocation is Allocation.FULL:
+        return base.size
+    populated = site.populated(base)
+    return blank.space(populated) if populated.exists() else master.room(site, base.master)
 
 
 def _populate(site: Site, base: Base) -> None:

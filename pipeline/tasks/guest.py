@@ -5,12 +5,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline import hypervisor, system
-from pipeline.doit_glue import Tasks, artifact
+from pipeline.doit_glue import Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
 from pipeline.farm.model import Allocation, Guest, Nic
 from pipeline.image import libext2fs, root, swap
+from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import publish_link, publish_text
+from pipeline.tasks import base
 from pipeline.tasks.site import Site
 
 _ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
@@ -19,13 +21,13 @@ _ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
 def roots(site: Site) -> Tasks:
     """A task for each guest: its root disk."""
     for guest in site.farm.guests.values():
-        base = site.populated(guest.base)
+        populated = site.populated(guest.base)
         yield artifact(
             guest.name,
             f"{guest.name}'s root disk: {guest.base.name} with its own identity",
-            partial(_build_root, base, site.guest(guest) / _ROOT, guest),
+            partial(_build_root, populated, site.guest(guest) / _ROOT, guest),
             targets=[site.guest(guest) / _ROOT],
-            files=[base],
+            files=[populated],
             inputs={
                 "recipe": system.RECIPE,
                 "name": guest.name,
@@ -37,6 +39,7 @@ def roots(site: Site) -> Tasks:
                 "machine ID": guest.machine_id,
                 "libext2fs": libext2fs.version,
             },
+            space=Space(partial(_root_space, site, guest), full=guest.base.size),
         )
 
 
@@ -56,6 +59,7 @@ def swaps(site: Site) -> Tasks:
                     "UUID": str(guest.swap_uuid),
                     "mkswap": swap.version,
                 },
+                space=Space(0, full=guest.swap),
             )
 
 
@@ -78,10 +82,15 @@ def configs(site: Site) -> Tasks:
         )
 
 
-def _build_root(base: Path, target: Path, guest: Guest) -> None:
+def _root_space(site: Site, guest: Guest) -> int:
+    full = guest.base.allocation is Allocation.FULL
+    return 0 if not full and shares_blocks(site.build) else base.populated_space(site, guest.base)
+
+
+def _build_root(populated: Path, target: Path, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
     try:
-        root.build(base, target, partial(system.identity, guest), guest.root_uuid, allocate=allocate)
+        root.build(populated, target, partial(system.identity, guest), guest.root_uuid, allocate=allocate)
     except MasterError as error:
         raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
 

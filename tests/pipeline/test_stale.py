@@ -203,3 +203,15 @@ def test_one_guest_at_a_time(workshop: Workshop) -> None:
     run = workshop.doit("root:deb01")
     assert run.executed == ["master:debian", f"zero:{BASE}", f"format:{BASE}", f"populate:{BASE}", "root:deb01"]
     assert workshop.doit("config:*").executed == ["kernel:debian", *(f"config:{guest}" for guest in GUESTS)]
+
+
+def test_a_root_disk_smaller_than_its_known_master(built: Workshop) -> None:
+    built.write_master({"etc/large": bytes(9 << 20)})
+    assert built.doit().code == 0
+    built.change_list("10.0.0.11/24}", "10.0.0.11/24, root: 8M}")
+    run = built.doit(check=False)
+    assert run.code == 2
+    assert run.executed == []
+    assert run.output.startswith("guests.yaml:10:40: guest 'deb01': root: 8M is too small for master 'debian'")
+    built.write_master()
+    assert "root:deb01" in built.doit().executed, "the master has become smaller"

@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import MasterError
@@ -31,18 +32,16 @@ def entries(folder: Path) -> Iterator[Entry]:
 
     Raises MasterError for what cannot be read, or changes while it is read.
     """
-    first_names: dict[int, str] = {}
-    try:
+    first_names: dict[tuple[int, int], str] = {}
+    with _master_errors(folder):
         for path, status in _walk(folder):
             name = os.fspath(path.relative_to(folder)) if path != folder else ""
             if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                if status.st_ino in first_names:
-                    yield HardLink(name, first_names[status.st_ino])
+                first = first_names.setdefault((status.st_dev, status.st_ino), name)
+                if first != name:
+                    yield HardLink(name, first)
                     continue
-                first_names[status.st_ino] = name
             yield _entry(path, name, status)
-    except OSError as error:
-        raise MasterError(f"{error.filename or folder}: {error.strerror}") from error
 
 
 def fingerprint(folder: Path) -> str:
@@ -51,18 +50,26 @@ def fingerprint(folder: Path) -> str:
     It also changes where only times or inodes do, as after a copy: then reading tells. Raises MasterError.
     """
     seen = hashlib.sha256()
-    try:
+    with _master_errors(folder):
         for path, status in _walk(folder):
             facts = (status.st_mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns)
             seen.update(repr((os.fspath(path), *facts, status.st_ctime_ns, status.st_ino)).encode())
-    except OSError as error:
-        raise MasterError(f"{error.filename or folder}: {error.strerror}") from error
     return seen.hexdigest()
+
+
+@contextmanager
+def _master_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MasterError(f"{error.filename or path}: {error.strerror}") from error
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Everything in `folder` that is on its own file system, itself first, each directory before what is in it."""
     status = folder.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     pending = [(folder, status)]
     device = status.st_dev
     while pending:
@@ -105,14 +112,11 @@ def _xattrs(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _chunks(path: Path, status: os.stat_result) -> Callable[[], Iterator[tuple[int, bytes]]]:
     def chunks() -> Iterator[tuple[int, bytes]]:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            for start, end in data_runs(descriptor, status.st_size):
+        with _master_errors(path), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            for start, end in data_runs(file.fileno(), status.st_size):
                 for offset in range(start, min(end, status.st_size), CHUNK):
-                    yield offset, os.pread(descriptor, min(CHUNK, end - offset, status.st_size - offset), offset)
-            after = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
+                    yield offset, os.pread(file.fileno(), min(CHUNK, end - offset, status.st_size - offset), offset)
+            after = os.fstat(file.fileno())
         if (after.st_ino, after.st_size, after.st_mtime_ns) != (status.st_ino, status.st_size, status.st_mtime_ns):
             raise MasterError(f"{path} changed while it was read", "run doit again")
 

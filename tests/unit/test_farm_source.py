@@ -87,7 +87,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_count() -> None:
 
 
 REFUSED = [
-    (b"a: 1\nb: 2\na: 3\n", ["f:3:1: a: given twice; the first is in line 1"]),
+    (b"a:\n  - 1\nb: 2\na: 3\n", ["f:4:1: a: given twice; the first is in line 1"]),
     (
         b"guests:\n  web3: {memory: 1G, memory: 2G, memory: 3G}\n  web3: {}\n",
         [

@@ -41,8 +41,8 @@ def run(
 
     `codes` are the exit codes that its man page calls a success. `environment` is added to PATH, LC_ALL=C and TZ=UTC,
     and nothing else comes from ours. The program gets no input, and a process group of its own, which is ended as a
-    whole when this process is interrupted. Raises ProcessError if it is missing, or ends with another code or by a
-    signal.
+    whole when this process is interrupted; it also ends when this process is killed. Raises ProcessError if it is
+    missing, or ends with another code or by a signal.
     """
     name = str(argv[0])
     with _started(argv, environment or {}) as process:
@@ -77,7 +77,8 @@ def _started(argv: Sequence[str | Path], environment: Mapping[str, str]) -> subp
     name = str(argv[0])
     try:
         return subprocess.Popen(
-            [_located(name), *map(str, argv[1:])],
+            # setpriv(1) has the kernel end the program when we are killed, and then becomes the program.
+            [_located("setpriv"), "--pdeathsig", "KILL", _located(name), *map(str, argv[1:])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline.conftest import Workshop
 from tests.pipeline.test_interrupted import artifacts, drafts
 
-STEPS = 20
+STEPS = 12
 KIB = 1 << 10
 
 

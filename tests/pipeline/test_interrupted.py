@@ -1,5 +1,6 @@
 """However a run ends, what has a final name is whole, what was finished stays finished, and nothing is left running."""
 
+import os
 import random
 import shutil
 import signal
@@ -7,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,12 +61,23 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until it is true; a test that waits in vain fails."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @contextmanager
-def started(workshop: Workshop, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    workshop: Workshop, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """A doit run in the background."""
     process = subprocess.Popen(
         [sys.executable, "-m", "doit", *arguments],
         cwd=workshop.folder,
+        env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -121,3 +133,16 @@ def test_sigterm_ends_like_ctrl_c(workshop: Workshop) -> None:
     assert done
     assert not set(workshop.doit().executed) & done
     assert drafts(workshop.folder / "build") == []
+
+
+def test_a_killed_run_takes_its_tools_along(workshop: Workshop) -> None:
+    stubs = workshop.folder / "stubs"
+    stubs.mkdir()
+    (stubs / "mke2fs").write_text('#!/bin/sh\n[ "$1" = -V ] && echo stub && exit\necho "$$" >pid\nexec sleep 600\n')
+    (stubs / "mke2fs").chmod(0o755)
+    with started(workshop, environment={"PATH": f"{stubs}:{os.environ['PATH']}"}) as process:
+        pid = workshop.folder / "pid"
+        wait_for(lambda: pid.exists() and pid.read_text().strip())
+        process.kill()
+        process.communicate()
+    wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())

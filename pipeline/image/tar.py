@@ -3,6 +3,7 @@
 import tarfile
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
@@ -145,7 +146,9 @@ def _add(archive: tarfile.TarFile, entry: Entry) -> None:
     match entry:
         case File():
             member.size = entry.content.size
-            archive.addfile(member, cast(IO[bytes], _Reader(entry.content)))
+            contents = _Reader(entry.content)
+            archive.addfile(member, cast(IO[bytes], contents))
+            contents.finish()
             return
         case Directory():
             member.type = tarfile.DIRTYPE
@@ -169,7 +172,7 @@ class _Reader:
     @staticmethod
     def _filled(content: Content) -> Iterator[bytes]:
         end = 0
-        for offset, data in (*content.chunks(), (content.size, b"")):
+        for offset, data in chain(content.chunks(), [(content.size, b"")]):
             for start in range(end, offset, CHUNK):
                 yield bytes(min(CHUNK, offset - start))
             yield data
@@ -183,3 +186,8 @@ class _Reader:
             self._buffer += data
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
+
+    def finish(self) -> None:
+        """Come to the end, where it shows whether a file changed meanwhile; TarFile reads no further than it must."""
+        for _ in self._bytes:
+            pass

@@ -83,12 +83,16 @@ class Workshop:
     def write_master(self, changes: Mapping[str, bytes | None] | None = None) -> None:
         write_tar(self.folder / "debian.tar", {**TINY_MASTER, **(changes or {})})
 
-    def doit(self, *arguments: str, check: bool = True) -> Run:
+    def doit(self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None) -> Run:
         """Run doit; `executed` are the tasks whose actions ran, in their order."""
         completed = subprocess.run(
             [sys.executable, "-m", "doit", *arguments],
             cwd=self.folder,
-            env={**os.environ, **({"PYTHONPATH": str(self.pipeline)} if self.pipeline else {})},
+            env={
+                **os.environ,
+                **({"PYTHONPATH": str(self.pipeline)} if self.pipeline else {}),
+                **(environment or {}),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -27,6 +27,9 @@ def format(zeros: Path, target: Path, filesystem: str, uuid: UUID, *, allocate: 
     with publish(target, room=zeros.stat().st_size if allocate else 0) as draft:
         clone(zeros, draft, allocate=allocate)
         e2fsprogs.format(draft, filesystem, uuid, allocated=allocate)
+        with ext.open(draft, write=False) as made:
+            if filesystem != "ext2" and not made.has_journal:
+                raise ImageError(f"{target}: too small for {filesystem}'s journal", "give it a larger size, or ext2")
 
 
 def populate(formatted: Path, target: Path, master: Layer, contents: Contents, *, allocate: bool) -> None:

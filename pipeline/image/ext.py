@@ -97,7 +97,12 @@ class FileSystem:
             superblock.s_feature_ro_compat & libext2fs.RO_COMPAT_EXT4
         ):
             return "ext4"
-        return "ext3" if superblock.s_feature_compat & libext2fs.COMPAT_HAS_JOURNAL else "ext2"
+        return "ext3" if self.has_journal else "ext2"
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether it has a journal, which mke2fs leaves out where there is too little room."""
+        return bool(self._fs.super.s_feature_compat & libext2fs.COMPAT_HAS_JOURNAL)
 
     @property
     def can_change_uuid(self) -> bool:

@@ -42,6 +42,13 @@ class Content:
         """The content that is just these bytes."""
         return cls(len(data), lambda: iter([(0, data)] if data else []))
 
+    def read(self) -> bytes:
+        """All of it at once, holes as zeros."""
+        whole = bytearray(self.size)
+        for offset, data in self.chunks():
+            whole[offset : offset + len(data)] = data
+        return bytes(whole)
+
 
 @dataclass(frozen=True, slots=True)
 class File:

@@ -72,7 +72,7 @@ class LayerTree:
             case HardLink() if entry.target in self._contents:
                 self._contents[path] = self._contents[entry.target]
             case File() if keep(path):
-                self._contents[path] = b"".join(data for _, data in entry.content.chunks())
+                self._contents[path] = entry.content.read()
             case _:
                 pass
 

@@ -35,6 +35,7 @@ def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
     filesystem = handle[0]
     try:
         _check_clean(image, filesystem)
+        _check_whole(image, filesystem)
         if write:
             filesystem.now = EPOCH
             check(library.ext2fs_read_bitmaps(filesystem))
@@ -57,6 +58,12 @@ def _check_clean(image: Path, filesystem: Any) -> None:  # noqa: ANN401  # cffi'
         raise ImageError(
             f"{image}: the file system was not cleanly unmounted", f"look after it with: e2fsck -f {image}"
         )
+
+
+def _check_whole(image: Path, filesystem: Any) -> None:  # noqa: ANN401  # as above
+    size = libext2fs.library().ext2fs_blocks_count(filesystem.super) * filesystem.blocksize
+    if image.stat().st_size < size:  # e2fsck -n mentions it, and finds nothing wrong with that
+        raise ImageError(f"{image} is cut off: it has {image.stat().st_size} bytes, and its file system {size}")
 
 
 class FileSystem:

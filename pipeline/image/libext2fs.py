@@ -82,6 +82,7 @@ long ext2fs_flush2(ext2_filsys fs, int flags);
 void ext2fs_free(ext2_filsys fs);
 long ext2fs_read_bitmaps(ext2_filsys fs);
 long ext2fs_set_gdt_csum(ext2_filsys fs);
+blk64_t ext2fs_blocks_count(struct ext2_super_block *super);
 
 long ext2fs_new_inode(ext2_filsys fs, ext2_ino_t dir, int mode, void *map, ext2_ino_t *inode);
 void ext2fs_inode_alloc_stats2(ext2_filsys fs, ext2_ino_t inode, int inuse, int isdir);

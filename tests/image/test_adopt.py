@@ -124,9 +124,7 @@ def test_shorter_than_its_file_system(tmp_path: Path) -> None:
     image = images.handmade(tmp_path / "master.img", "-t", "ext4")
     with image.open("r+b") as file:
         file.truncate(12 * MIB)
-    with pytest.raises(
-        ImageError, match=f"is cut off: it has {12 * MIB} bytes, and its file system {16 * MIB}"
-    ):
+    with pytest.raises(ImageError, match=f"is cut off: it has {12 * MIB} bytes, and its file system {16 * MIB}"):
         adopt(image)
 
 

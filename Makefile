@@ -1,5 +1,6 @@
 # make          sets up what is missing, then builds guests.yaml; afterwards: . .venv/bin/activate; doit
 # make test     sets up what is missing, then checks everything
+# make fuzz     tries generated input for some minutes
 # make setup    only sets up
 # make lint     only checks style and types
 # make lock     re-makes the lock file for what pyproject.toml asks; LOCK_FLAGS=--upgrade: all at their newest
@@ -33,13 +34,16 @@ STAMP = .venv/set-up
 PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 
 .DELETE_ON_ERROR:
-.PHONY: all setup packages test lint lock
+.PHONY: all setup packages test fuzz lint lock
 
 all: setup
 	.venv/bin/doit
 
 test: lint
 	.venv/bin/python -m pytest $(PYTEST_FLAGS)
+
+fuzz: setup
+	.venv/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_FLAGS)
 
 lint: setup
 	.venv/bin/ruff check
@@ -49,7 +53,7 @@ lint: setup
 setup: $(STAMP)
 
 packages:
-	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test,$(MAKECMDGOALS)),$(TEST_PACKAGES))
+	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
 
 # A .venv works for one Python in one place. The stamp says for which, and is there only while the .venv is whole.
 export VENV_FOR := $(shell $(PYTHON) -c 'import os, sys; print(sys.version[:4], os.getcwd())' 2>/dev/null)

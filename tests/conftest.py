@@ -1,12 +1,17 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and how long generated input is tried: for seconds by `make test`, minutes by `make fuzz`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.machine import mounted, need_root
+
+settings.register_profile("test", derandomize=True, max_examples=300, deadline=None)
+settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
+settings.load_profile("test")
 
 Mount = Callable[..., Path]
 

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import GuestfarmError
@@ -66,7 +66,6 @@ def test_host_names_that_cause_trouble_are_refused(name: str, error: str) -> Non
     assert str(caught.value) == error
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
 @given(st.text(max_size=70))
 def test_a_host_name_is_one_part_of_a_path_and_no_option(name: str) -> None:
     try:

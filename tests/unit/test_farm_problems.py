@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import farm
@@ -691,7 +691,6 @@ PIECES = [
 ]
 
 
-@settings(derandomize=True, max_examples=400, deadline=None)
 @given(st.lists(st.tuples(POSITIONS, st.integers(0, 12), st.sampled_from(PIECES)), max_size=3))
 def test_any_damage_to_a_list_gives_a_farm_or_lines_at_places_in_the_file(damage: list[tuple[int, int, str]]) -> None:
     text = GOOD

@@ -1,13 +1,11 @@
 """Ranges in names and values."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import GuestfarmError
 from pipeline.farm.ranges import MAX_LENGTH, has_range, parse_range
-
-bounded = settings(derandomize=True, max_examples=300, deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +74,6 @@ def test_the_longest_range_is_allowed() -> None:
 no_brackets = st.text(max_size=5).filter(lambda text: not has_range(text))
 
 
-@bounded
 @given(no_brackets, st.integers(0, 99_999), st.integers(0, 40), st.booleans(), no_brackets)
 def test_every_range_expands_to_what_counting_gives(
     before: str, first: int, more: int, padded: bool, after: str
@@ -87,7 +84,6 @@ def test_every_range_expands_to_what_counting_gives(
     assert list(texts) == [f"{before}{number:0{width}}{after}" for number in range(first, last + 1)]
 
 
-@bounded
 @given(st.text(alphabet="w0129[:]-", max_size=14))
 def test_any_text_has_a_range_or_is_an_error(text: str) -> None:
     try:

@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import GuestfarmError
 from pipeline.farm import source
 from pipeline.farm.nodes import Mapping, Node, ReadingError, Scalar, Sequence, Unreadable
-
-bounded = settings(derandomize=True, max_examples=300, deadline=None)
 
 PARSERS = [pytest.param(source.PARSER, id="preferred"), pytest.param(yaml.BaseLoader, id="pure Python")]
 Parser = Callable[[str], source.Parser]
@@ -229,7 +227,6 @@ values = st.recursive(
 )
 
 
-@bounded
 @given(values, st.booleans())
 def test_what_yaml_writes_is_read_back_by_either_parser(value: Any, flow: bool) -> None:
     text = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True)
@@ -246,7 +243,6 @@ yaml_like = st.lists(
 ).map("".join)
 
 
-@bounded
 @given(st.binary(max_size=40) | yaml_like.map(str.encode))
 def test_any_bytes_are_read_or_refused_inside_the_file(content: bytes) -> None:
     ends = content.decode("utf-8-sig", "replace").count

@@ -1,13 +1,11 @@
 """Sizes: what is one, what is not, and what the user is told instead."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import GuestfarmError
 from pipeline.farm.units import approximate_size, format_size, parse_size
-
-bounded = settings(derandomize=True, max_examples=300, deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +61,11 @@ def test_sizes_for_people_are_rounded(size: int, text: str) -> None:
     assert approximate_size(size) == text
 
 
-@bounded
 @given(st.integers(min_value=1, max_value=1 << 50))
 def test_a_formatted_size_is_exact(size: int) -> None:
     assert parse_size(format_size(size)) == size
 
 
-@bounded
 @given(st.text(alphabet="0123456789.KMGTkmBbi \n٣", max_size=12))
 def test_any_text_is_a_size_or_an_error(text: str) -> None:
     try:

@@ -40,7 +40,7 @@ def _answers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 def _master(options: argparse.Namespace) -> Path:
     if options.master is not None:
-        return Path(options.master).resolve()
+        return Path(options.master)
     built = sorted(Path("build", "masters").glob("*/rootfs.tar"))
     if not built:
         raise GuestfarmError("there is no master to measure with", "build the example farm first, or give --master TAR")
@@ -49,15 +49,26 @@ def _master(options: argparse.Namespace) -> Path:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Guestfarm beside what it replaces.")
-    parser.add_argument("questions", nargs="*", choices=_QUESTIONS, metavar="QUESTION", help=", ".join(_QUESTIONS))
-    parser.add_argument("--master", metavar="TAR", help="a root file system; the built example farm's if not given")
-    parser.add_argument("--root", default="2G", metavar="SIZE", help="of guests' root disks: %(default)s")
-    parser.add_argument("--sizes", nargs="+", type=int, default=[3, 100, 1000], metavar="GUESTS", help="for noop")
-    parser.add_argument("--rounds", type=int, default=5, help="that count, after one that does not: %(default)s")
-    parser.add_argument(
-        "--folder", type=Path, default="/var/tmp", help="where to work, on the disk to measure: %(default)s"
-    )
+    add = parser.add_argument
+    add("questions", nargs="*", choices=_QUESTIONS, metavar="QUESTION", help=f"of {', '.join(_QUESTIONS)}; else all")
+    add("--master", type=_existing, metavar="TAR", help="a root file system; else the built example farm's")
+    add("--root", default="2G", metavar="SIZE", help="of the guests' root disks; else %(default)s")
+    add("--sizes", nargs="+", type=_count, default=[3, 100, 1000], metavar="GUESTS", help="for noop; else %(default)s")
+    add("--rounds", type=_count, default=5, metavar="N", help="beside one to warm up; else %(default)s")
+    add("--folder", type=_existing, default="/var/tmp", help="where to work, on the disk to measure; else %(default)s")
     return parser.parse_args()
+
+
+def _existing(text: str) -> Path:
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"{text} does not exist")
+    return Path(text).resolve()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -57,12 +57,12 @@ class Workshop:
         """Run doit on the list of just this batch."""
         return self._doit(self._list(batch, count))[0]
 
-    def noop(self, batch: str, count: int) -> Cost:
+    def idle(self, batch: str) -> Cost:
         """Run it once more. Raises RuntimeError when there was something to do."""
         cost, output = self._doit(self.folder / f"{batch}.yaml")
         executed = [line for line in output.splitlines() if line.startswith(".  ")]
         if executed:
-            raise RuntimeError(f"{batch} of {count}: a second run was to find nothing to do, and made {executed[0]}")
+            raise RuntimeError(f"a second run was to find nothing to do, and made {executed[0]}")
         return cost
 
     def remove(self, site: Site) -> None:

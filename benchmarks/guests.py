@@ -53,8 +53,9 @@ def _here(bench: "_Bench", no_mounts: str | None) -> Iterator[str]:
     if no_mounts is None:
         others["cp --sparse=always, loop mount, edit"] = _ByHand(scripts.BY_MOUNT, _SPARSE, _BATCH)
         others["cp --sparse=never, loop mount, edit"] = _ByHand(scripts.BY_MOUNT, _PLAIN, 1)
-    costs = bench.compare(_SPARSE, _BATCH, others)
-    yield report.table(f"One more guest, on {kind_of(bench.base)}", costs, _bare(_SPARSE))
+    title = f"One more guest, on {kind_of(bench.base)}"
+    costs = bench.compare(title, _SPARSE, _BATCH, others)
+    yield report.table(title, costs, _bare(_SPARSE))
     if no_mounts is not None:
         yield f"Without the ways that mount: {no_mounts}\n"
     for way in (_ACTIONS, _DOIT):
@@ -72,8 +73,9 @@ def _elsewhere(kind: str, image: Path, folder: Path, root: str, rounds: int) -> 
         by_hand: _ByHand(scripts.BY_DEBUGFS, _REFLINK, _REFLINK_BATCH),
         "cp --reflink=always, loop mount, edit": _ByHand(scripts.BY_MOUNT, _REFLINK, _REFLINK_BATCH),
     }
-    costs = bench.compare(_REFLINK, _REFLINK_BATCH, others)
-    yield report.table(f"One more guest, on {kind}", costs, by_hand)
+    title = f"One more guest, on {kind}"
+    costs = bench.compare(title, _REFLINK, _REFLINK_BATCH, others)
+    yield report.table(title, costs, by_hand)
     for way in (_ACTIONS, _DOIT):
         met = report.middle(costs[way], report.WALL) < 0.05
         yield report.aim(f"{way}: under 50 ms", met=met, measured=report.typical(costs[way], report.WALL))
@@ -102,7 +104,7 @@ class _Bench:
         configuration = (site.guest(guest) / f"{guest.name}.cfg").read_text()
         return cls(workshop, guest, base, own, configuration, rounds)
 
-    def compare(self, copy: str, batch: int, others: Mapping[str, _ByHand]) -> Costs:
+    def compare(self, title: str, copy: str, batch: int, others: Mapping[str, _ByHand]) -> Costs:
         """What a guest costs: as a bare copy, by Guestfarm, and by hand."""
         ways = [
             Way(_bare(copy), partial(self._copies, copy, batch)),
@@ -110,7 +112,7 @@ class _Bench:
             Way(_DOIT, partial(self._doit, batch, itertools.count())),
         ]
         ways += [Way(name, partial(self._by_hand, other)) for name, other in others.items()]
-        return alternate(ways, self.rounds, self.workshop.folder)
+        return alternate(title, ways, self.rounds, self.workshop.folder)
 
     def _copies(self, copy: str, batch: int, folder: Path) -> Cost:
         targets = [folder / str(number) for number in range(batch)]
@@ -125,7 +127,7 @@ class _Bench:
     def _doit(self, batch: int, numbers: Iterator[int], _: Path) -> Cost:
         """What a doit run that makes a new batch costs beyond one that has nothing to do."""
         name = f"batch{next(numbers)}"
-        building, idle = self.workshop.doit(name, batch), self.workshop.noop(name, batch)
+        building, idle = self.workshop.doit(name, batch), self.workshop.idle(name)
         self.workshop.remove(self.workshop.site(name, batch))
         return (building - idle) / batch
 

@@ -56,7 +56,7 @@ def cost_of_program(*argv: str | Path) -> tuple[Cost, str]:
     return Cost(float(wall), float(cpu), int(memory) * 1024), completed.stderr
 
 
-def alternate(ways: Sequence[Way], rounds: int, folder: Path) -> Costs:
+def alternate(title: str, ways: Sequence[Way], rounds: int, folder: Path) -> Costs:
     """Run the ways in turn, A B C A B C ..., so that a change of the machine's mood meets all of them.
 
     One round more comes first and does not count: it fills the page cache.
@@ -67,17 +67,16 @@ def alternate(ways: Sequence[Way], rounds: int, folder: Path) -> Costs:
             cost = _run(way, folder / "run")
             if number:
                 costs[way.name].append(cost)
-        print(f"  round {number} of {rounds}" if number else "  warm-up", file=sys.stderr, flush=True)
+        print(f"{title}: {f'round {number} of {rounds}' if number else 'warmed up'}", file=sys.stderr, flush=True)
     return costs
 
 
 def _run(way: Way, folder: Path) -> Cost:
     folder.mkdir()
     os.sync()  # nobody pays for what another has left to write, or to discard
-    try:
-        return way.run(folder)
-    finally:
-        shutil.rmtree(folder)
+    cost = way.run(folder)
+    shutil.rmtree(folder)
+    return cost
 
 
 def _cpu() -> float:

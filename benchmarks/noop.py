@@ -23,13 +23,13 @@ def run(folder: Path, sizes: Sequence[int], rounds: int) -> Iterator[str]:
     has_ninja = process.available("ninja")
     for size in sorted(sizes):
         workshop.doit(_BATCH, size)
-        ways = [Way("doit", partial(_idle_doit, workshop, size))]
+        ways = [Way("doit", partial(_idle_doit, workshop))]
         if has_ninja:
             _write_graph(graph, workshop.site(_BATCH, size))
             cost_of_program("ninja", "-C", graph)
             ways.append(Way("ninja", partial(_idle_ninja, graph)))
-        costs = alternate(ways, rounds, folder)
         title = f"Nothing to do for {size} guests"
+        costs = alternate(title, ways, rounds, folder)
         yield report.table(title, costs, ways[-1].name, (report.CPU, report.WALL, report.MEMORY))
     if not has_ninja:
         yield "Without ninja, which is not installed (on Debian: ninja-build).\n"
@@ -64,8 +64,8 @@ def _inside(paths: Iterable[str], site: Site) -> list[str]:
     return [str(Path(path).relative_to(site.build.parent.parent)) for path in paths]
 
 
-def _idle_doit(workshop: Workshop, size: int, _: Path) -> Cost:
-    return workshop.noop(_BATCH, size)
+def _idle_doit(workshop: Workshop, _: Path) -> Cost:
+    return workshop.idle(_BATCH)
 
 
 def _idle_ninja(graph: Path, _: Path) -> Cost:

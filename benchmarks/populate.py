@@ -14,13 +14,14 @@ from pipeline import process, tasks
 from pipeline.farm import units
 from pipeline.tasks import Site
 
+_TITLE = "A master's files"
 _OURS, _MKE2FS = "Guestfarm, from the tar file", "mke2fs -d, from the files in a folder"
 
 
 def run(folder: Path, master: Path, root: str, rounds: int) -> Iterator[str]:
     """The table for the tar file `master` and disks of the size `root`."""
     if os.geteuid() != 0:
-        yield "### A master's files\n\nSkipped: only root can unpack a master with its owners and devices\n"
+        yield f"### {_TITLE}\n\nSkipped: only root can unpack a master with its owners and devices\n"
         return
     folder = folder / "populate"
     workshop = Workshop.at(folder, "tar", folder / "master.tar", root)
@@ -33,8 +34,8 @@ def run(folder: Path, master: Path, root: str, rounds: int) -> Iterator[str]:
         Way(_MKE2FS, partial(_mke2fs, folder / "tree", units.parse_size(root))),
         Way(_OURS, partial(_guestfarm, site)),
     ]
-    costs = alternate(ways, rounds, folder)
-    yield report.table("A master's files", costs, _MKE2FS)
+    costs = alternate(_TITLE, ways, rounds, folder)
+    yield report.table(_TITLE, costs, _MKE2FS)
     ratio = report.ratio(costs, _OURS, _MKE2FS)
     yield report.aim("at most 1.5 times mke2fs -d", met=ratio.median <= 1.5, measured=ratio)
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from benchmarks import edits, report, scripts
 from benchmarks.edits import Edits
 from benchmarks.farms import Workshop, actions
 from benchmarks.measure import Cost, Costs, Way, alternate, cost_of
-from benchmarks.scratch import kind_of, mounted, why_not_mounted
+from benchmarks.scratch import kind_of, mounted, on_one_line, why_not_mounted
 from pipeline import process, system, tasks
 from pipeline.errors import ProcessError
 from pipeline.farm.model import Guest
@@ -41,11 +42,13 @@ def run(folder: Path, master: Path, root: str, rounds: int) -> Iterator[str]:
     bench = _Bench.at(Workshop.at(folder / "here", "tar", master, root), rounds)
     yield from _here(bench, why_not_mounted(folder))
     for kind in ("xfs", "btrfs"):
-        try:
-            with mounted(kind, bench.base.stat().st_size + _ROOM, folder) as elsewhere:
+        with ExitStack() as stack:
+            try:
+                elsewhere = stack.enter_context(mounted(kind, bench.base.stat().st_size + _ROOM, folder))
+            except ProcessError as error:
+                yield f"### {_title(kind)}\n\nSkipped: {on_one_line(error)}\n"
+            else:
                 yield from _elsewhere(kind, bench.base, elsewhere, root, rounds)
-        except ProcessError as error:
-            yield f"### One more guest, on {kind}\n\nSkipped: {error.message}\n"
 
 
 def _here(bench: "_Bench", no_mounts: str | None) -> Iterator[str]:
@@ -53,7 +56,7 @@ def _here(bench: "_Bench", no_mounts: str | None) -> Iterator[str]:
     if no_mounts is None:
         others["cp --sparse=always, loop mount, edit"] = _ByHand(scripts.BY_MOUNT, _SPARSE, _BATCH)
         others["cp --sparse=never, loop mount, edit"] = _ByHand(scripts.BY_MOUNT, _PLAIN, 1)
-    title = f"One more guest, on {kind_of(bench.base)}"
+    title = _title(kind_of(bench.base))
     costs = bench.compare(title, _SPARSE, _BATCH, others)
     yield report.table(title, costs, _bare(_SPARSE))
     if no_mounts is not None:
@@ -73,7 +76,7 @@ def _elsewhere(kind: str, image: Path, folder: Path, root: str, rounds: int) -> 
         by_hand: _ByHand(scripts.BY_DEBUGFS, _REFLINK, _REFLINK_BATCH),
         "cp --reflink=always, loop mount, edit": _ByHand(scripts.BY_MOUNT, _REFLINK, _REFLINK_BATCH),
     }
-    title = f"One more guest, on {kind}"
+    title = _title(kind)
     costs = bench.compare(title, _REFLINK, _REFLINK_BATCH, others)
     yield report.table(title, costs, by_hand)
     for way in (_ACTIONS, _DOIT):
@@ -153,6 +156,10 @@ class _Bench:
                 "CONFIG": self.configuration,
             },
         )
+
+
+def _title(kind: str) -> str:
+    return f"One more guest, on {kind}"
 
 
 def _bare(copy: str) -> str:

@@ -53,7 +53,12 @@ def why_not_mounted(folder: Path) -> str | None:
         with mounted("ext4", 1 << 20, folder):
             return None
     except ProcessError as error:
-        return error.message.replace("\n", " ")
+        return on_one_line(error)
+
+
+def on_one_line(error: ProcessError) -> str:
+    """What went wrong, where a table stands around it."""
+    return " ".join(error.message.split())
 
 
 def kind_of(folder: Path) -> str:

@@ -8,7 +8,7 @@ from pipeline.hypervisor.files import Files
 suffix = "cfg"
 
 _MIB = 1 << 20
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"'})
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def render(guest: Guest, files: Files) -> str:

@@ -1,0 +1,47 @@
+"""Guests for the tests, as the guest list would give them."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pipeline.farm.model import Allocation, Base, FileSystem, Guest, Master, Nic, Tar
+
+MIB = 1 << 20
+MASTER = Master(name="debian", source=Tar(path=Path("debian.tar")))
+BASE = Base(master=MASTER, filesystem=FileSystem.EXT4, size=16 * MIB, allocation=Allocation.SPARSE)
+ROOT_UUID = UUID("aaaaaaaa-1111-4222-8333-444444444444")
+SWAP_UUID = UUID("bbbbbbbb-1111-4222-8333-444444444444")
+MACHINE_ID = "0123456789abcdef0123456789abcdef"
+
+
+def nic(address: str | None, gateway: str | None = None, *nameservers: str, mac: str = "00:16:3e:00:00:01") -> Nic:
+    """A network interface; without `address` it asks DHCP."""
+    return Nic(
+        mac=mac,
+        bridge="xenbr0",
+        address=ip_interface(address) if address else None,
+        gateway=ip_address(gateway) if gateway else None,
+        nameservers=tuple(map(ip_address, nameservers)),
+    )
+
+
+GUEST = Guest(
+    name="deb01",
+    base=BASE,
+    memory=512 * MIB,
+    vcpus=1,
+    swap=512 * MIB,
+    nics=(nic("10.0.0.11/24", "10.0.0.1", "10.0.0.1", "9.9.9.9"),),
+    hypervisors=("xen",),
+    host_kernel=None,
+    root_uuid=ROOT_UUID,
+    swap_uuid=SWAP_UUID,
+    machine_id=MACHINE_ID,
+)
+
+
+def guest(**changes: Any) -> Guest:
+    """deb01, with changes."""
+    return replace(GUEST, **changes)

@@ -1,0 +1,107 @@
+"""Xen's configuration of a guest, as xl reads it."""
+
+from pathlib import PurePosixPath
+from textwrap import dedent
+
+import pytest
+
+from pipeline.farm.model import Guest
+from pipeline.hypervisor import BY_NAME, Files, xen
+from tests.guests import MIB, guest, nic
+
+
+def files(folder: str, *, swap: bool = True, ramdisk: bool = True) -> Files:
+    path = PurePosixPath(folder)
+    return Files(
+        root=path / "root.img",
+        swap=path / "swap.img" if swap else None,
+        kernel=path / "vmlinuz",
+        ramdisk=path / "initrd.img" if ramdisk else None,
+    )
+
+
+CONFIGURATIONS = {
+    "usual": (
+        guest(),
+        files("/opt/xen/images/deb01"),
+        """\
+        name = "deb01"
+        type = "pv"
+        memory = 512
+        vcpus = 1
+        kernel = "/opt/xen/images/deb01/vmlinuz"
+        ramdisk = "/opt/xen/images/deb01/initrd.img"
+        root = "/dev/xvda1 ro"
+        vif = [
+            "mac=00:16:3e:00:00:01,bridge=xenbr0",
+        ]
+        disk = [
+            "format=raw, vdev=xvda1, access=rw, target=/opt/xen/images/deb01/root.img",
+            "format=raw, vdev=xvda2, access=rw, target=/opt/xen/images/deb01/swap.img",
+        ]
+        """,
+    ),
+    "as little as can be": (
+        guest(swap=None, nics=(), memory=16 * MIB),
+        files("/i", swap=False, ramdisk=False),
+        """\
+        name = "deb01"
+        type = "pv"
+        memory = 16
+        vcpus = 1
+        kernel = "/i/vmlinuz"
+        root = "/dev/xvda1 ro"
+        vif = [
+        ]
+        disk = [
+            "format=raw, vdev=xvda1, access=rw, target=/i/root.img",
+        ]
+        """,
+    ),
+    "as much": (
+        guest(vcpus=8, memory=4096 * MIB, nics=(nic(None), nic(None, mac="00:16:3e:00:00:02"))),
+        files("/i"),
+        """\
+        name = "deb01"
+        type = "pv"
+        memory = 4096
+        vcpus = 8
+        kernel = "/i/vmlinuz"
+        ramdisk = "/i/initrd.img"
+        root = "/dev/xvda1 ro"
+        vif = [
+            "mac=00:16:3e:00:00:01,bridge=xenbr0",
+            "mac=00:16:3e:00:00:02,bridge=xenbr0",
+        ]
+        disk = [
+            "format=raw, vdev=xvda1, access=rw, target=/i/root.img",
+            "format=raw, vdev=xvda2, access=rw, target=/i/swap.img",
+        ]
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize(("whose", "where", "expected"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_configuration(whose: Guest, where: Files, expected: str) -> None:
+    assert xen.render(whose, where) == dedent(expected)
+
+
+ODD = {  # a path, and how it stands in a string of xl.cfg(5)
+    "blank, comma and =": ("/a b,c=d", "/a b,c=d"),
+    "quotes": ('/it\'s "here"', '/it\'s \\"here\\"'),
+    "backslash": ("/a\\n", "/a\\\\n"),
+    "newline": ("/a\nb", "/a\\nb"),
+}
+
+
+@pytest.mark.parametrize(("folder", "quoted"), ODD.values(), ids=ODD)
+def test_odd_paths(folder: str, quoted: str) -> None:
+    lines = xen.render(guest(), files(folder)).splitlines()
+    assert f'kernel = "{quoted}/vmlinuz"' in lines
+    assert f'    "format=raw, vdev=xvda1, access=rw, target={quoted}/root.img",' in lines
+
+
+def test_it_goes_by_the_name_of_xen() -> None:
+    assert BY_NAME["xen"].suffix == "cfg"
+    assert BY_NAME["xen"].render is xen.render

@@ -1,0 +1,73 @@
+"""What a guest does not inherit from its master: keys, seeds and identifiers."""
+
+import pytest
+
+from pipeline import system
+from pipeline.errors import MasterError
+from pipeline.image.layer import Entry, Removal, text
+from pipeline.system import ssh
+from tests.guests import MACHINE_ID, guest
+from tests.layers import contents, file, link, targets, tree
+
+SYSTEMD = text("etc/systemd/system/default.target", "")
+
+
+def removed(*layer: Entry) -> set[str]:
+    entries = system.identity(guest(nics=()), tree(*layer))
+    return {entry.path for entry in entries if isinstance(entry, Removal)}
+
+
+def test_machine_id_is_the_guests_own() -> None:
+    written = contents(system.identity(guest(nics=()), tree()))
+    assert written["etc/machine-id"] == f"{MACHINE_ID}\n".encode()
+
+
+def test_what_goes_always() -> None:
+    assert removed() == {
+        "var/lib/dbus/machine-id",
+        "var/lib/systemd/random-seed",
+        "var/lib/systemd/credential.secret",
+        "etc/udev/rules.d/70-persistent-net.rules",
+    }
+
+
+def test_machine_id_of_dbus_stays_where_it_is_a_symlink() -> None:
+    assert "var/lib/dbus/machine-id" not in removed(link("var/lib/dbus/machine-id", "/etc/machine-id"))
+
+
+def test_all_host_keys_go_and_nothing_else_of_ssh() -> None:
+    keys = {
+        f"etc/ssh/ssh_host_{kind}_key{end}"
+        for kind in ("rsa", "dsa", "ecdsa", "ed25519")
+        for end in ("", ".pub", "-cert.pub")
+    }
+    others = ["ssh_config", "sshd_config", "moduli", "ssh_import_id", "ssh_host_notes"]
+    layer = [text(path, "") for path in sorted(keys)] + [text(f"etc/ssh/{name}", "") for name in others]
+    assert {path for path in removed(*layer) if path.startswith("etc/ssh/")} == keys
+
+
+def test_first_boot_makes_new_host_keys() -> None:
+    layer = list(ssh.entries(tree(text("usr/sbin/sshd", ""), SYSTEMD)))
+    unit = "etc/systemd/system/guest-ssh-host-keys.service"
+    lines = contents(layer)[unit].decode().splitlines()
+    assert "ExecStart=/usr/bin/ssh-keygen -A" in lines
+    assert "Before=ssh.service ssh.socket sshd.service sshd.socket" in lines
+    assert "DefaultDependencies=no" in lines, "or it comes after basic.target, and that after ssh.socket"
+    wanted = "etc/systemd/system/multi-user.target.wants/guest-ssh-host-keys.service"
+    assert targets(layer) == {wanted: f"/{unit}"}
+
+
+def test_keys_go_even_without_a_server() -> None:
+    assert list(ssh.entries(tree(text("etc/ssh/ssh_host_rsa_key", "")))) == [Removal("etc/ssh/ssh_host_rsa_key")]
+
+
+def test_a_server_that_nobody_would_make_keys_for() -> None:
+    with pytest.raises(MasterError, match="an SSH server but no systemd"):
+        list(ssh.entries(tree(text("usr/sbin/sshd", ""))))
+
+
+def test_files_that_are_no_utf8_come_through() -> None:
+    master = tree(file("etc/hosts", b"# B\xfcro\n127.0.0.1 localhost\n"), file("etc/fstab", b"# B\xfcro\n"))
+    written = contents(system.identity(guest(nics=()), master))
+    assert written["etc/hosts"].startswith(b"# B\xfcro\n127.0.0.1 localhost\n")
+    assert written["etc/fstab"].startswith(b"# B\xfcro\n")

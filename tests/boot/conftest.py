@@ -1,7 +1,6 @@
 """Two farms whose guests are booted: the example, and variants of its master. Both are kept for the next time."""
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
 
 import pytest
 
@@ -17,6 +15,7 @@ from pipeline import farm
 from pipeline.farm.model import Guest
 from pipeline.image.layer import Layer
 from tests.boot import masters, qemu, report
+from tests.machine import need_programs
 from tests.pipeline.conftest import ROOT, Workshop
 
 _KEPT = ROOT / "build/tests"
@@ -58,25 +57,10 @@ class Boot:
         return facts
 
 
-def skip(reason: str) -> NoReturn:
-    """Leave out a test for which this machine is not made; one for continuous integration has to be."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def need(*programs: str) -> None:
-    """Leave out a test for which one of these programs is missing."""
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [program for program in programs if not shutil.which(program, path=path)]
-    if missing:
-        skip(f"not installed: {', '.join(missing)}")
-
-
 @pytest.fixture(scope="session")
 def example() -> Workshop:
     """The farm in guests.yaml, built of Debian's packages."""
-    need("mmdebstrap", "mke2fs", "mkswap")
+    need_programs("mmdebstrap", "mke2fs", "mkswap")
     with _kept("example") as workshop:
         workshop.write_list((ROOT / "guests.yaml").read_text())
         workshop.doit()
@@ -86,7 +70,7 @@ def example() -> Workshop:
 @pytest.fixture(scope="session")
 def variants(example: Workshop) -> Workshop:
     """A farm of guests that bring up their network, or have their disks, in other ways."""
-    need("busybox")
+    need_programs("busybox")
     debian = example.path("masters/debian/rootfs.tar")
     with _kept("variants") as workshop:
         workshop.write_list(_VARIANTS)
@@ -142,7 +126,7 @@ def _kept(name: str) -> Iterator[Workshop]:
 def _boot(
     workshop: Workshop, name: str, addition: Callable[[Guest], Layer], kernel_options: str = ""
 ) -> Iterator[Boot]:
-    need("qemu-system-x86_64", "e2fsck")
+    need_programs("qemu-system-x86_64", "e2fsck")
     guest = farm.load(workshop.folder / "guests.yaml").guests[name]
     domain = qemu.read(workshop.path(f"guests/{name}/{name}.cfg"))
     with (

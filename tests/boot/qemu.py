@@ -103,7 +103,7 @@ def running(domain: Domain, folder: Path, addition: Layer, kernel_options: str =
 
 def _hardware(domain: Domain, disks: Sequence[Path], folder: Path) -> Iterator[str | Path]:
     # Not by KVM: where it seems to be there, it may still fail to run a guest.
-    yield from ("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-display", "none", "-no-reboot")
+    yield from ("qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot")
     yield from ("-m", str(domain.memory), "-smp", str(domain.vcpus))
     yield from ("-kernel", domain.kernel, "-initrd", domain.ramdisk)
     for disk in disks:

@@ -6,10 +6,10 @@ from itertools import combinations
 
 import pytest
 
-from pipeline import process
 from pipeline.image import ext
 from tests.boot import qemu
 from tests.boot.conftest import Boot
+from tests.machine import run
 from tests.pipeline.conftest import Workshop
 
 
@@ -68,7 +68,7 @@ def test_finds_its_root_file_system_clean_and_leaves_it_so(boot: Boot) -> None:
     messages = re.findall(r"EXT4-fs .*", boot.machine.console)
     assert messages, "the kernel says so when it mounts a file system"
     assert [message for message in messages if re.search("recover|warning|error", message)] == []
-    process.run(["e2fsck", "-f", "-n", boot.machine.disks[0]])
+    run("e2fsck", "-f", "-n", boot.machine.disks[0])
 
 
 @pytest.mark.xfail(reason="the file system's UUID changes in its first superblock only", strict=True)

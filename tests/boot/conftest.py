@@ -1,4 +1,4 @@
-"""Two farms whose guests are booted: the example, and variants of its master. Both are kept for the next time."""
+"""Two farms whose guests are booted: the example, and variants of its master."""
 
 import fcntl
 import shutil
@@ -17,8 +17,6 @@ from pipeline.image.layer import Layer
 from tests.boot import masters, qemu, report
 from tests.machine import need_programs
 from tests.pipeline.conftest import ROOT, Workshop
-
-_KEPT = ROOT / "build/tests"
 
 _VARIANTS = """\
     farm: variants
@@ -46,6 +44,7 @@ class Boot:
     """A guest that was switched on: what the list says of it, and what it turns out to be."""
 
     guest: Guest
+    domain: qemu.Domain
     machine: qemu.Machine
 
     @cached_property
@@ -58,43 +57,61 @@ class Boot:
 
 
 @pytest.fixture(scope="session")
-def example() -> Workshop:
-    """The farm in guests.yaml, built of Debian's packages."""
+def example() -> Iterator[Workshop]:
+    """The farm in guests.yaml. Its master of Debian's packages is kept for the next time; the rest is built anew.
+
+    Test sessions that run side by side use it one after the other.
+    """
     need_programs("mmdebstrap", "mke2fs", "mkswap")
-    with _kept("example") as workshop:
-        workshop.write_list((ROOT / "guests.yaml").read_text())
+    workshop = Workshop(ROOT / "build/tests/example")
+    workshop.folder.mkdir(parents=True, exist_ok=True)
+    with (workshop.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for kind in ("bases", "guests"):
+            shutil.rmtree(workshop.path(kind), ignore_errors=True)
+        shutil.copy(ROOT / "dodo.py", workshop.folder)
+        shutil.copy(ROOT / "guests.yaml", workshop.folder)
         workshop.doit()
-    return workshop
+        yield workshop
 
 
 @pytest.fixture(scope="session")
-def variants(example: Workshop) -> Workshop:
+def scratch(example: Workshop) -> Iterator[Path]:
+    """A folder beside the example, to which disks can be cloned at once, if they can be at all."""
+    with TemporaryDirectory(prefix="boot-", dir=example.folder.parent) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def variants(example: Workshop, scratch: Path) -> Workshop:
     """A farm of guests that bring up their network, or have their disks, in other ways."""
     need_programs("busybox")
     debian = example.path("masters/debian/rootfs.tar")
-    with _kept("variants") as workshop:
-        workshop.write_list(_VARIANTS)
-        masters.write_networkd(debian, workshop.folder / "networkd.tar")
-        masters.write_busybox(debian, workshop.folder / "busybox.tar")
-        workshop.doit()
+    workshop = Workshop(scratch / "variants")
+    workshop.folder.mkdir()
+    shutil.copy(ROOT / "dodo.py", workshop.folder)
+    workshop.write_list(_VARIANTS)
+    masters.write_networkd(debian, workshop.folder / "networkd.tar")
+    masters.write_busybox(debian, workshop.folder / "busybox.tar")
+    workshop.doit()
     return workshop
 
 
 @pytest.fixture(scope="session")
-def debians(example: Workshop, variants: Workshop) -> Iterator[dict[str, Boot]]:
+def debians(example: Workshop, variants: Workshop, scratch: Path) -> Iterator[dict[str, Boot]]:
     """Guests with all of Debian. They run at the same time."""
     with ExitStack() as stack:
-        boots = [_boot(example, name, report.for_debian) for name in _EXAMPLES]
-        boots += [_boot(variants, name, report.for_debian) for name in _NETWORKDS]
+        boots = [_boot(example, name, scratch, report.for_debian) for name in _EXAMPLES]
+        boots += [_boot(variants, name, scratch, report.for_debian) for name in _NETWORKDS]
         yield {boot.guest.name: boot for boot in map(stack.enter_context, boots)}
 
 
 @pytest.fixture(scope="session")
-def busyboxes(variants: Workshop) -> Iterator[dict[str, Boot]]:
+def busyboxes(variants: Workshop, scratch: Path) -> Iterator[dict[str, Boot]]:
     """Guests with BusyBox. They run at the same time."""
     with ExitStack() as stack:
         # There is no udev in them that would give network cards the names which those of Debian get.
-        boots = [_boot(variants, name, report.for_busybox, "net.ifnames=0") for name in _BUSYBOXES]
+        boots = [_boot(variants, name, scratch, report.for_busybox, "net.ifnames=0") for name in _BUSYBOXES]
         yield {boot.guest.name: boot for boot in map(stack.enter_context, boots)}
 
 
@@ -112,25 +129,13 @@ def boot(request: pytest.FixtureRequest) -> Boot:
 
 
 @contextmanager
-def _kept(name: str) -> Iterator[Workshop]:
-    """A workshop that is still there next time. Test sessions that run side by side use it one after the other."""
-    workshop = Workshop(_KEPT / name)
-    workshop.folder.mkdir(parents=True, exist_ok=True)
-    with (workshop.folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.copy(ROOT / "dodo.py", workshop.folder)
-        yield workshop
-
-
-@contextmanager
 def _boot(
-    workshop: Workshop, name: str, addition: Callable[[Guest], Layer], kernel_options: str = ""
+    workshop: Workshop, name: str, scratch: Path, addition: Callable[[Guest], Layer], kernel_options: str = ""
 ) -> Iterator[Boot]:
     need_programs("qemu-system-x86_64", "e2fsck")
     guest = farm.load(workshop.folder / "guests.yaml").guests[name]
     domain = qemu.read(workshop.path(f"guests/{name}/{name}.cfg"))
-    with (
-        TemporaryDirectory(prefix="boot-", dir=_KEPT) as folder,
-        qemu.running(domain, Path(folder), addition(guest), kernel_options) as machine,
-    ):
-        yield Boot(guest, machine)
+    folder = scratch / name
+    folder.mkdir()
+    with qemu.running(domain, folder, addition(guest), kernel_options) as machine:
+        yield Boot(guest, domain, machine)

@@ -39,11 +39,8 @@ def write_busybox(debian: Path, target: Path) -> None:
 
 
 def write_networkd(debian: Path, target: Path) -> None:
-    """Debian without the files of ifupdown: what is left is systemd-networkd, which came with systemd."""
-    listed = read(debian, "var/lib/dpkg/info/ifupdown.list").decode().splitlines()
-    # dpkg knows files by the names that they have in their packages; /sbin is a symlink to /usr/sbin by now.
-    gone = {name for path in listed for name in (path.removeprefix("/"), f"usr{path}")}
-    _write(target, (entry for entry in tar.entries(debian) if not (isinstance(entry, File) and entry.path in gone)))
+    """Debian as systemd alone would have it: without ifupdown, so with systemd-networkd, and with its socket for SSH."""
+    _write(target, _networkd(debian))
 
 
 def read(archive: Path, path: str) -> bytes:
@@ -66,6 +63,20 @@ def _busybox(debian: Path) -> Iterator[Entry]:
     for name, contents in _INIT.items():
         yield text(name, contents, mode=0o755)
     yield from (entry for entry in tar.entries(debian) if entry.path.startswith("boot/"))
+
+
+def _networkd(debian: Path) -> Iterator[Entry]:
+    listed = read(debian, "var/lib/dpkg/info/ifupdown.list").decode().splitlines()
+    # dpkg knows files by the names that they have in their packages; /sbin is a symlink to /usr/sbin by now.
+    gone = {name for path in listed for name in (path.removeprefix("/"), f"usr{path}")}
+    for entry in tar.entries(debian):
+        if isinstance(entry, File) and entry.path in gone:
+            continue
+        if entry.path == "etc/systemd/system/multi-user.target.wants/ssh.service":
+            socket = "sockets.target.wants/ssh.socket"
+            yield Symlink(f"etc/systemd/system/{socket}", Metadata(mode=0o777), "/lib/systemd/system/ssh.socket")
+            continue
+        yield entry
 
 
 def _write(target: Path, layer: Layer) -> None:

@@ -37,6 +37,7 @@ _DEBIAN_FACTS = {
     "own address": "getent hosts $(hostname)",
     "failed units": "systemctl --failed --no-legend --plain",
     "check of the root file system": "journalctl --boot --output=cat --unit=systemd-fsck-root",
+    "SSH socket": "systemctl is-active ssh.socket",
     "host keys": "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done",
     "host keys for clients": "ssh-keyscan localhost 2>/dev/null | ssh-keygen -lf -",
 }

@@ -10,7 +10,6 @@ from pipeline.image import ext
 from tests.boot import qemu
 from tests.boot.conftest import Boot
 from tests.machine import run
-from tests.pipeline.conftest import Workshop
 
 
 def test_knows_its_name(boot: Boot) -> None:
@@ -84,12 +83,15 @@ def test_knows_its_own_address(debian: Boot) -> None:
 
 def test_starts_everything(debian: Boot) -> None:
     assert debian.facts["failed units"] == ""
+    assert "ordering cycle" not in debian.machine.console.lower()  # systemd would leave out a unit
 
 
-def test_makes_its_ssh_host_keys(debian: Boot, example: Workshop, variants: Workshop) -> None:
-    name = debian.guest.name
-    workshop = variants if name == "networkd" else example
-    with ext.open(workshop.path(f"guests/{name}/root.img"), write=False) as before:
+def test_listens_for_ssh_as_its_master_does(debian: Boot) -> None:
+    assert debian.facts["SSH socket"] == ("active" if debian.guest.name == "networkd" else "inactive")
+
+
+def test_makes_its_ssh_host_keys(debian: Boot) -> None:
+    with ext.open(debian.domain.disks[0], write=False) as before:
         assert [name for name in before.names("etc/ssh") if name.startswith("ssh_host_")] == []
     assert fingerprints(debian)
     assert fingerprints(debian, "host keys for clients") == fingerprints(debian)

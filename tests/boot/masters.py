@@ -39,7 +39,7 @@ def write_busybox(debian: Path, target: Path) -> None:
 
 
 def write_networkd(debian: Path, target: Path) -> None:
-    """Debian as systemd alone would have it: without ifupdown, so with systemd-networkd, and with its socket for SSH."""
+    """Debian as systemd alone has it: without ifupdown, hence with systemd-networkd; and with ssh.socket."""
     _write(target, _networkd(debian))
 
 

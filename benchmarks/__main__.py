@@ -9,7 +9,7 @@ from benchmarks import guests, noop, populate
 from benchmarks.scratch import scratch
 from pipeline.errors import GuestfarmError
 
-_QUESTIONS = ("guests", "populate", "noop")
+_QUESTIONS, _ALL = ("guests", "populate", "noop"), "all"
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def _answers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
-    asked = options.questions or _QUESTIONS
+    asked = _QUESTIONS if _ALL in options.questions else options.questions
     if "guests" in asked:
         yield from guests.run(folder, _master(options), options.root, options.rounds)
     if "populate" in asked:
@@ -50,7 +50,8 @@ def _master(options: argparse.Namespace) -> Path:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Guestfarm beside what it replaces.")
     add = parser.add_argument
-    add("questions", nargs="*", choices=_QUESTIONS, metavar="QUESTION", help=f"of {', '.join(_QUESTIONS)}; else all")
+    choices = [*_QUESTIONS, _ALL]
+    add("questions", nargs="*", choices=choices, default=_ALL, metavar="QUESTION", help=f"of {', '.join(choices)}")
     add("--master", type=_existing, metavar="TAR", help="a root file system; else the built example farm's")
     add("--root", default="2G", metavar="SIZE", help="of the guests' root disks; else %(default)s")
     add("--sizes", nargs="+", type=_count, default=[3, 100, 1000], metavar="GUESTS", help="for noop; else %(default)s")

@@ -89,6 +89,8 @@ class FileSystem:
         if self._fs.super.s_feature_ro_compat & libext2fs.RO_COMPAT_GDT_CSUM:
             check(self._library.ext2fs_set_gdt_csum(self._fs))
         self._fs.flags |= libext2fs.FLAG_SUPER_CHANGED
+        # The backups too: e2fsck checks a whole file system whose superblocks disagree.
+        self._fs.flags &= ~libext2fs.FLAG_MASTER_SUPER_ONLY
 
     def mark_checked(self) -> None:
         """Record that e2fsck found the file system in order since it was last mounted: resize2fs and tune2fs ask."""

@@ -127,6 +127,8 @@ const char *error_message(long code);
 FLAG_RW = 0x01
 FLAG_SUPER_CHANGED = 0x02 | 0x04
 """EXT2_FLAG_CHANGED and EXT2_FLAG_DIRTY: what ext2fs_mark_super_dirty() sets."""
+FLAG_MASTER_SUPER_ONLY = 0x200
+"""EXT2_FLAG_MASTER_SB_ONLY, which ext2fs_open() sets: backups of the superblock are left alone."""
 FLAG_64BITS = 0x20000
 FLUSH_NO_SYNC = 1
 FALLOCATE_INITIALISED = 0x2 | 0x8

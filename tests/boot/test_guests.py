@@ -70,7 +70,6 @@ def test_finds_its_root_file_system_clean_and_leaves_it_so(boot: Boot) -> None:
     run("e2fsck", "-f", "-n", boot.machine.disks[0])
 
 
-@pytest.mark.xfail(reason="the file system's UUID changes in its first superblock only", strict=True)
 def test_need_not_check_its_root_file_system(debian: Boot) -> None:
     assert ": clean, " in debian.facts["check of the root file system"]
 

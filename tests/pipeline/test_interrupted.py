@@ -43,7 +43,8 @@ def finished(build: Path) -> set[str]:
         return set()
     connection = sqlite3.connect(build / "state.db")
     try:
-        return {name for (name,) in connection.execute("select name from task")}
+        tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+        return {name for (name,) in connection.execute("select name from task")} if "task" in tables else set()
     finally:
         connection.close()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import process
-from pipeline.image.inode import EPOCH
+from pipeline.image.layer import EPOCH
 
 RECIPE = 1
 """Raise it when the same settings give another master: what was made by an older recipe is stale."""

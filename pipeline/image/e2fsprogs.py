@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pipeline import process
 from pipeline.errors import ImageError
-from pipeline.image.inode import EPOCH
+from pipeline.image.layer import EPOCH
 
 RECIPE = 1
 """Raise it when the same settings give another file system: what was made by an older recipe is stale."""

@@ -11,8 +11,8 @@ from uuid import UUID
 from pipeline.errors import ImageError
 from pipeline.image import libext2fs
 from pipeline.image.directory_tree import DirectoryTree
-from pipeline.image.inode import EPOCH, Inodes
-from pipeline.image.layer import Layer
+from pipeline.image.inode import Inodes
+from pipeline.image.layer import EPOCH, Layer
 from pipeline.image.libext2fs import ExtError, check, ffi
 from pipeline.image.writer import Writer
 

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.image.layer import CHUNK, Metadata
+from pipeline.image.layer import CHUNK, EPOCH, Metadata
 from pipeline.image.libext2fs import (
     EMPTY_EXTENT_HEADER,
     INCOMPAT_EXTENTS,
@@ -16,9 +16,6 @@ from pipeline.image.libext2fs import (
     ffi,
     library,
 )
-
-EPOCH = 1_700_000_000
-"""The time, in seconds since 1970, that a file system carries wherever it would carry that of its making."""
 
 _EARLIEST = -(2**31) * 10**9
 _LATEST_SMALL = (2**31 - 1) * 10**9

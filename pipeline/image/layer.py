@@ -14,6 +14,9 @@ CHUNK = 1 << 20
 _PATH_MAX = 4096
 """Of linux/limits.h: one more than the bytes of the longest path that can be opened."""
 
+EPOCH = 1_700_000_000
+"""The time, in seconds since 1970, that images and masters carry wherever they would carry that of their making."""
+
 _SMALLEST_INODE = 128
 """Bytes; see the ext4 disk layout in the kernel's documentation."""
 
@@ -25,7 +28,7 @@ class Metadata:
     mode: int
     uid: int = 0
     gid: int = 0
-    mtime: int = 0
+    mtime: int = EPOCH * 10**9
     xattrs: tuple[tuple[str, bytes], ...] = ()
     """Extended attributes as the kernel's getxattr(2) shows them, by their full names."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.errors import ImageError
 from pipeline.image.blocks import Blocks
 from pipeline.image.directory_tree import DirectoryTree
-from pipeline.image.inode import EPOCH, Inodes
+from pipeline.image.inode import Inodes
 from pipeline.image.layer import Directory, Entry, File, HardLink, Kind, Metadata, Removal, Special, Symlink
 from pipeline.image.libext2fs import LINK_MAX, ROOT_INODE
 
@@ -16,7 +16,7 @@ _SPECIAL = {
     Kind.FIFO: stat.S_IFIFO,
     Kind.SOCKET: stat.S_IFSOCK,
 }
-_MISSING_DIRECTORY = Metadata(mode=0o755, mtime=EPOCH * 10**9)
+_MISSING_DIRECTORY = Metadata(mode=0o755)
 
 
 class Writer:

@@ -119,8 +119,8 @@ def _metadata(member: tarfile.TarInfo) -> Metadata:
 
 def _mtime(member: tarfile.TarInfo) -> int:
     # TarInfo has the time as a float, which cannot hold nanoseconds since 1970.
-    seconds = Decimal(member.pax_headers.get("mtime", int(member.mtime)))
-    if abs(seconds) >= 2**63:
+    seconds = Decimal(member.pax_headers["mtime"] if "mtime" in member.pax_headers else int(member.mtime))
+    if not -(2**63) < seconds < 2**63:
         raise ImageError(f"{member.name!r} was changed at {seconds}, and there is no such time")
     return int(seconds * 10**9)
 

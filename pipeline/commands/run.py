@@ -49,6 +49,8 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         else:
             control = TaskControl(self.task_list)
             control.process(self.sel_tasks)
+            for task in self.task_list:
+                task.options = None  # doit reads the arguments again, and ends at the first task that has its options
             yield from tasks_and_deps_iter(control.tasks, control.selected_tasks)
 
     # doit passes the options that the signature names.

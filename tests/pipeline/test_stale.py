@@ -202,6 +202,7 @@ def test_another_list_and_another_folder(workshop: Workshop) -> None:
 def test_one_guest_at_a_time(workshop: Workshop) -> None:
     run = workshop.doit("root:deb01")
     assert run.executed == ["master:debian", f"zero:{BASE}", f"format:{BASE}", f"populate:{BASE}", "root:deb01"]
+    assert workshop.doit("swap:deb02", "swap:deb01").executed == ["swap:deb02", "swap:deb01"]
     assert workshop.doit("config:*").executed == ["kernel:debian", *(f"config:{guest}" for guest in GUESTS)]
 
 

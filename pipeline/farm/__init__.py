@@ -11,7 +11,7 @@ From the file down to the model, each module builds on those above it:
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -24,23 +24,24 @@ from pipeline.farm.nodes import Fault, ReadingError
 _NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
-def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN) -> Farm:
+def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN, *, hypervisors: Collection[str] | None = None) -> Farm:
     """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
 
-    `needs` has, for masters whose contents are known, the smallest root disk in bytes. Raises ListError with every
-    problem of the list at once, other GuestfarmErrors when the file cannot be read.
+    `needs` has, for masters whose contents are known, the smallest root disk in bytes. `hypervisors` are those that
+    guests can be configured for; without them, any name is taken for one. Raises ListError with every problem of the
+    list at once, other GuestfarmErrors when the file cannot be read.
     """
     with _no_garbage_collection():
-        return _load(path, needs)
+        return _load(path, needs, hypervisors)
 
 
-def _load(path: Path, needs: Mapping[str, int]) -> Farm:
+def _load(path: Path, needs: Mapping[str, int], hypervisors: Collection[str] | None) -> Farm:
     try:
         document = source.read(path)
     except ReadingError as error:
         raise _list_error(path, error.faults) from error
     draft, faults = schema.read(document.root, path.absolute().parent)
-    faults = [*document.faults, *faults, *checks.check(draft, needs)]
+    faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors)]
     if faults:
         raise _list_error(path, faults)
     return build.farm(draft)

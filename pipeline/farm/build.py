@@ -30,7 +30,7 @@ def farm(draft: Draft) -> Farm:
             vcpus=fields[keys.VCPUS],
             swap=fields[keys.SWAP],
             nics=_nics(name, listed),
-            hypervisors=fields[keys.HYPERVISOR],
+            hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
             root_uuid=root_uuid(name, listed.name),
             swap_uuid=swap_uuid(name, listed.name),

@@ -1,6 +1,6 @@
 """The rules of the farm as a whole: each guest obeys its own, and no two share a name, an address or a MAC address."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -18,11 +18,15 @@ from pipeline.farm.table import BrokenError
 Rule = Callable[[Listed], Iterator[Fault]]
 
 
-def check(draft: Draft, needs: Mapping[str, int]) -> list[Fault]:
-    """Everything that breaks a rule. `needs` has, for masters whose contents are known, the smallest root in bytes."""
+def check(draft: Draft, needs: Mapping[str, int], hypervisors: Collection[str] | None) -> list[Fault]:
+    """Everything that breaks a rule. `needs` has, for masters whose contents are known, the smallest root in bytes.
+
+    `hypervisors` are the names of those that are known, None where there is no telling.
+    """
     own_rules: tuple[Rule, ...] = (
         rules.keys_are_given,
         partial(rules.master_is_known, masters=draft.masters),
+        partial(rules.hypervisors_are_known, hypervisors=hypervisors),
         rules.network_is_whole,
         rules.gateway_is_reachable,
         rules.ramdisk_has_kernel,

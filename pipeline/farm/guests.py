@@ -13,9 +13,6 @@ from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Size
 from pipeline.farm.table import Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 
-HYPERVISORS: Final = ("xen",)
-"""The hypervisors that guests can be configured for."""
-
 _PATH = Or("none", Parsed("an absolute path", names.parse_absolute_path))
 
 
@@ -101,7 +98,7 @@ NETWORK: Final = Section(
 )
 MAC: Final = Key("mac", PinsReader(), "the MAC address; derived from the names of farm and guest if not given", Pins())
 
-HYPERVISOR: Final = Key("hypervisors", Many(Choice(HYPERVISORS), minimum=1), "what to configure it for", ("xen",))
+HYPERVISORS: Final = Key("hypervisors", Many(names.HYPERVISOR, minimum=1), "what to configure it for", ("xen",))
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
 RAMDISK: Final[Key[PurePosixPath | None]] = Key(
     "ramdisk", _PATH, "the initrd of the host for this kernel; with a kernel of its own, a guest needs its own", None
@@ -110,7 +107,7 @@ RAMDISK: Final[Key[PurePosixPath | None]] = Key(
 GUEST: Final = Table(
     *(MASTER, MEMORY, VCPUS, ROOT, SWAP),
     *(NETWORK, Shorthand("address", ADDRESS, NETWORK), MAC),
-    *(HYPERVISOR, KERNEL, RAMDISK),
+    *(HYPERVISORS, KERNEL, RAMDISK),
 )
 SINGLE: Final = (ADDRESS, MAC)
 """The keys that two guests cannot share, so that they have no place under defaults."""

@@ -29,6 +29,8 @@ BRIDGE = Matching(
     "1 to 15 letters, digits, '_', '.' and '-'",
 )
 
+HYPERVISOR = Matching("the name of a hypervisor like xen", "[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 # Debian Policy 5.6.1 (package names), 5.6.12 (versions) and 5.6.8 (architectures); what apt-get(8) lets follow a name.
 PACKAGE = Matching(
     "the name of a Debian package",

@@ -3,15 +3,26 @@
 A rule yields what is wrong with a guest. It may raise BrokenError where it meets a value that could not be read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import quoted
 from pipeline.farm.addresses import role_in
 from pipeline.farm.entries import Listed
-from pipeline.farm.guests import ADDRESS, GATEWAY, GUEST, KERNEL, MASTER, NETWORK, RAMDISK, ROOT_SIZE, SINGLE
+from pipeline.farm.guests import (
+    ADDRESS,
+    GATEWAY,
+    GUEST,
+    HYPERVISORS,
+    KERNEL,
+    MASTER,
+    NETWORK,
+    RAMDISK,
+    ROOT_SIZE,
+    SINGLE,
+)
 from pipeline.farm.masters import Masters
-from pipeline.farm.nodes import Fault, fault
+from pipeline.farm.nodes import Fault, Node, Sequence, fault
 from pipeline.farm.readers import did_you_mean
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB, format_size
@@ -30,6 +41,18 @@ def master_is_known(guest: Listed, masters: Masters | None) -> Iterator[Fault]:
     if masters is not None and name not in masters:
         hint = did_you_mean(name, masters) or "declare it under 'masters'"
         yield _at(guest, MASTER, f"there is no master {quoted(name)}", hint)
+
+
+def hypervisors_are_known(guest: Listed, hypervisors: Collection[str] | None) -> Iterator[Fault]:
+    """The guest's hypervisors are among `hypervisors`, unless there is no telling which there are."""
+    if hypervisors is None or HYPERVISORS not in guest.fields:
+        return
+    node = guest.fields.node(HYPERVISORS)
+    items = node.items if isinstance(node, Sequence) else [node]
+    for name, item in zip(guest.fields[HYPERVISORS], items, strict=True):
+        if name not in hypervisors:
+            hint = did_you_mean(name, hypervisors) or f"known: {', '.join(hypervisors)}"
+            yield _at(guest, HYPERVISORS, f"there is no hypervisor {quoted(name)}", hint, item)
 
 
 def network_is_whole(guest: Listed) -> Iterator[Fault]:
@@ -85,10 +108,10 @@ def _about(guest: Listed, message: str, hint: str = "") -> Fault:
     return fault(guest.key, message, hint, ("guests", guest.name))
 
 
-def _at(guest: Listed, key: Key[Any], message: str, hint: str = "") -> Fault:
-    """A fault of the value of `key`: the guest's, or the defaults', or one that nobody gave."""
+def _at(guest: Listed, key: Key[Any], message: str, hint: str = "", part: Node | None = None) -> Fault:
+    """A fault of the value of `key`, or `part` of it: the guest's, or the defaults', or one that nobody gave."""
     if key in guest.own:
-        return fault(guest.own.node(key), message, hint, ("guests", guest.name))
+        return fault(part or guest.own.node(key), message, hint, ("guests", guest.name))
     if key in guest.fields:
-        return fault(guest.fields.node(key), message, hint, ("defaults",))
+        return fault(part or guest.fields.node(key), message, hint, ("defaults",))
     return _about(guest, message, hint)

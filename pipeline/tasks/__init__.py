@@ -1,6 +1,6 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
-from pipeline import farm
+from pipeline import farm, hypervisor
 from pipeline.doit_glue import Tasks, is_up_to_date, path_variable, user_errors
 from pipeline.tasks import base, guest, kernel, master
 from pipeline.tasks.site import Site
@@ -14,10 +14,10 @@ def load() -> Site:
     """
     path = path_variable("guests", "guests.yaml")
     with user_errors():
-        site = Site(farm.load(path), path_variable("build", "build").absolute())
+        site = Site(farm.load(path, hypervisors=hypervisor.BY_NAME), path_variable("build", "build").absolute())
         needs = _needs(site)
         if needs:
-            farm.load(path, needs)
+            farm.load(path, needs, hypervisors=hypervisor.BY_NAME)
         return site
 
 

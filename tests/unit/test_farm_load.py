@@ -199,6 +199,12 @@ def test_a_kernel_of_the_host(tmp_path: Path) -> None:
     assert load_guest(tmp_path, "{kernel: none}", defaults).host_kernel is None
 
 
+def test_hypervisors(tmp_path: Path) -> None:
+    defaults = "{master: debian, hypervisors: [xen, qemu]}"
+    assert load_guest(tmp_path, "{}", defaults).hypervisors == ("xen", "qemu")
+    assert load_guest(tmp_path, "{hypervisors: libvirt}", defaults).hypervisors == ("libvirt",)
+
+
 def test_ranges_are_many_guests(tmp_path: Path) -> None:
     guests = """
   web[08:10]:

@@ -10,6 +10,7 @@ from pipeline import farm
 from pipeline.errors import GuestfarmError, ListError
 
 MIB = 1 << 20
+HYPERVISORS = ("xen", "other")
 
 # Guests start in line 5.
 HEAD = """\
@@ -31,7 +32,7 @@ def problems(text: str | bytes, needs: dict[str, int] | None = None) -> list[str
     path = Path("guests.yaml")
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ListError) as caught:
-        farm.load(path, needs or {})
+        farm.load(path, needs or {}, hypervisors=HYPERVISORS)
     lines = str(caught.value).split("\n")
     assert len(lines) == len(caught.value.problems)
     assert all(line.startswith("guests.yaml:") for line in lines)
@@ -95,15 +96,25 @@ GUESTS = [
         [f"5:16: guest 'a': address: {AN_ADDRESS[:-7]}, or dhcp, found 'DHCP'; did you mean 'dhcp'?"],
     ),
     (
-        "  a: {address: dhcp, hypervisors: [xen, xne, xen]}",
+        "  a: {address: dhcp, hypervisors: [xen, other, xen]}",
         [
-            "5:41: guest 'a': hypervisors: expected one of xen, found 'xne'; did you mean 'xen'?",
-            "5:46: guest 'a': hypervisors: 'xen' is in the list already",
+            "5:48: guest 'a': hypervisors: 'xen' is in the list already",
         ],
     ),
     (
+        "  a: {address: dhcp, hypervisors: [xen, xne, vbox]}",
+        [
+            "5:41: guest 'a': there is no hypervisor 'xne'; did you mean 'xen'?",
+            "5:46: guest 'a': there is no hypervisor 'vbox'; known: xen, other",
+        ],
+    ),
+    (
+        "  a: {address: dhcp, hypervisors: vbox}",
+        ["5:35: guest 'a': there is no hypervisor 'vbox'; known: xen, other"],
+    ),
+    (
         "  a: {address: dhcp, hypervisors: []}",
-        ["5:35: guest 'a': hypervisors: expected one of xen, or a list of such, found a list"],
+        ["5:35: guest 'a': hypervisors: expected the name of a hypervisor like xen, or a list of such, found a list"],
     ),
     (
         "  a: {address: dhcp, kernel: boot/x, ramdisk: /boot/../y}",
@@ -535,6 +546,10 @@ DEFAULTS = [
     (
         "{master: m, network: xenbr0}",
         [f"3:32: defaults: network: {A_NETWORK} 'xenbr0'"],
+    ),
+    (
+        "{master: m, hypervisors: [xen, vbox]}",
+        ["3:42: defaults: there is no hypervisor 'vbox'; known: xen, other"],
     ),
     ("{master: n}", ["3:20: defaults: there is no master 'n'; declare it under 'masters'"]),
     (

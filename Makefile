@@ -24,6 +24,9 @@ TEST_PACKAGES = \
     btrfs-progs:mkfs.btrfs \
     busybox-static:busybox \
     cpio:cpio \
+    libvirt-clients:virsh \
+    libxen-dev:/usr/include/libxlutil.h \
+    libxml2-utils:xmllint \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
     strace:strace \

@@ -11,6 +11,7 @@ from pipeline.farm.model import Allocation, Base, FileSystem, Guest, Master, Nic
 MIB = 1 << 20
 MASTER = Master(name="debian", source=Tar(path=Path("debian.tar")))
 BASE = Base(master=MASTER, filesystem=FileSystem.EXT4, size=16 * MIB, allocation=Allocation.SPARSE)
+DOMAIN_UUID = UUID("cccccccc-1111-4222-8333-444444444444")
 ROOT_UUID = UUID("aaaaaaaa-1111-4222-8333-444444444444")
 SWAP_UUID = UUID("bbbbbbbb-1111-4222-8333-444444444444")
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
@@ -36,6 +37,7 @@ GUEST = Guest(
     nics=(nic("10.0.0.11/24", "10.0.0.1", "10.0.0.1", "9.9.9.9"),),
     hypervisors=("xen",),
     host_kernel=None,
+    uuid=DOMAIN_UUID,
     root_uuid=ROOT_UUID,
     swap_uuid=SWAP_UUID,
     machine_id=MACHINE_ID,

@@ -4,7 +4,7 @@ from functools import cache
 
 from pipeline.farm import guests as keys
 from pipeline.farm.entries import Listed
-from pipeline.farm.identity import machine_id, root_uuid, swap_uuid
+from pipeline.farm.identity import domain_uuid, machine_id, root_uuid, swap_uuid
 from pipeline.farm.model import Allocation, Base, Farm, FileSystem, Guest, HostKernel, Image, Nic
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
@@ -32,6 +32,7 @@ def farm(draft: Draft) -> Farm:
             nics=_nics(name, listed),
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
+            uuid=domain_uuid(name, listed.name),
             root_uuid=root_uuid(name, listed.name),
             swap_uuid=swap_uuid(name, listed.name),
             machine_id=machine_id(name, listed.name),

@@ -25,6 +25,11 @@ def machine_id(farm: str, guest: str) -> str:
     return uuid5(_namespace(farm), f"{guest}/machine-id").hex
 
 
+def domain_uuid(farm: str, guest: str) -> UUID:
+    """The UUID of a guest itself, as hypervisors know it."""
+    return uuid5(_namespace(farm), f"{guest}/domain")
+
+
 def base_uuid(farm: str, base: str) -> UUID:
     """The UUID and hash seed of a base's file system, which its clones keep the seed of."""
     return uuid5(_namespace(farm), f"base/{base}")

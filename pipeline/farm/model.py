@@ -123,6 +123,8 @@ class Guest:
     nics: tuple[Nic, ...]
     hypervisors: tuple[str, ...]
     host_kernel: HostKernel | None
+    uuid: UUID
+    """Its own, as hypervisors know it."""
     root_uuid: UUID
     swap_uuid: UUID
     machine_id: str

@@ -12,3 +12,8 @@ class Files:
     swap: PurePosixPath | None
     kernel: PurePosixPath
     ramdisk: PurePosixPath | None
+
+    @property
+    def disks(self) -> tuple[PurePosixPath, ...]:
+        """The disks in the order in which the guest has them: the first is the root disk."""
+        return (self.root,) if self.swap is None else (self.root, self.swap)

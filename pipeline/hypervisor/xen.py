@@ -3,23 +3,24 @@
 from pathlib import PurePosixPath
 
 from pipeline.farm.model import Guest
+from pipeline.farm.units import MIB
 from pipeline.hypervisor.files import Files
 
 suffix = "cfg"
+executable = False
 
-_MIB = 1 << 20
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def render(guest: Guest, files: Files) -> str:
     """The configuration of `guest`."""
-    disks = [_disk("xvda1", files.root)]
-    disks += [_disk("xvda2", files.swap)] if files.swap is not None else []
+    disks = [_disk(f"xvda{number}", image) for number, image in enumerate(files.disks, start=1)]
     vifs = [_quoted(f"mac={nic.mac},bridge={nic.bridge}") for nic in guest.nics]
     settings = [
         f"name = {_quoted(guest.name)}",
+        f'uuid = "{guest.uuid}"',
         'type = "pv"',
-        f"memory = {guest.memory // _MIB}",
+        f"memory = {guest.memory // MIB}",
         f"vcpus = {guest.vcpus}",
         f"kernel = {_quoted(str(files.kernel))}",
         *([f"ramdisk = {_quoted(str(files.ramdisk))}"] if files.ramdisk is not None else []),

@@ -13,6 +13,7 @@ from pipeline.image.blank import NEXT_TO_NOTHING, free_space, space
 from pipeline.image.usage import check_unused
 
 PUBLIC = 0o444
+PROGRAM = 0o555
 SECRET = 0o400
 """Artifacts are read-only: nobody writes to one by accident. Root disks hold password hashes and private keys."""
 

@@ -11,7 +11,7 @@ from pipeline.farm import units
 from pipeline.farm.model import Allocation, Guest, Nic
 from pipeline.image import libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
-from pipeline.image.publish import publish_link, publish_text
+from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.tasks import base
 from pipeline.tasks.site import Site
 
@@ -67,7 +67,10 @@ def configs(site: Site) -> Tasks:
     """A task for each guest: its configurations, and the kernel and initrd that they name."""
     for guest in site.farm.guests.values():
         folder = site.guest(guest)
-        texts = {folder / name: text for name, text in _configurations(site, guest).items()}
+        files = _files(site.farm.images / guest.name, guest)
+        used = [hypervisor.BY_NAME[name] for name in guest.hypervisors]
+        texts = {folder / f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
+        modes = [PROGRAM if each.executable else PUBLIC for each in used]
         links: dict[Path, Path] = {}
         if guest.host_kernel is None:
             master = guest.base.master
@@ -75,7 +78,7 @@ def configs(site: Site) -> Tasks:
         yield artifact(
             guest.name,
             f"{guest.name}'s configuration for {', '.join(guest.hypervisors)}",
-            partial(_build_config, texts, links),
+            partial(_build_config, texts, modes, links),
             targets=[*texts, *links],
             files=list(links.values()),
             inputs={"recipe": hypervisor.RECIPE, **{path.name: text for path, text in texts.items()}},
@@ -95,17 +98,11 @@ def _build_root(populated: Path, target: Path, guest: Guest) -> None:
         raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
 
 
-def _build_config(texts: dict[Path, str], links: dict[Path, Path]) -> None:
-    for target, text in texts.items():
-        publish_text(target, text)
+def _build_config(texts: dict[Path, str], modes: list[int], links: dict[Path, Path]) -> None:
+    for (target, text), mode in zip(texts.items(), modes, strict=True):
+        publish_text(target, text, mode=mode)
     for target, source in links.items():
         publish_link(target, source)
-
-
-def _configurations(site: Site, guest: Guest) -> dict[str, str]:
-    files = _files(site.farm.images / guest.name, guest)
-    used = {name: hypervisor.BY_NAME[name] for name in guest.hypervisors}
-    return {f"{guest.name}.{used[name].suffix}": used[name].render(guest, files) for name in used}
 
 
 def _files(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:

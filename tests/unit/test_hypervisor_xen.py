@@ -26,6 +26,7 @@ CONFIGURATIONS = {
         files("/opt/xen/images/deb01"),
         """\
         name = "deb01"
+        uuid = "cccccccc-1111-4222-8333-444444444444"
         type = "pv"
         memory = 512
         vcpus = 1
@@ -46,6 +47,7 @@ CONFIGURATIONS = {
         files("/i", swap=False, ramdisk=False),
         """\
         name = "deb01"
+        uuid = "cccccccc-1111-4222-8333-444444444444"
         type = "pv"
         memory = 16
         vcpus = 1
@@ -63,6 +65,7 @@ CONFIGURATIONS = {
         files("/i"),
         """\
         name = "deb01"
+        uuid = "cccccccc-1111-4222-8333-444444444444"
         type = "pv"
         memory = 4096
         vcpus = 8

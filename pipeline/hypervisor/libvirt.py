@@ -1,0 +1,67 @@
+"""libvirt: the domain XML (https://libvirt.org/formatdomain.html) of a KVM guest that boots its kernel directly."""
+
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from pipeline.farm.model import Guest
+from pipeline.farm.units import MIB
+from pipeline.hypervisor import pc
+from pipeline.hypervisor.files import Files
+
+suffix = "xml"
+executable = False
+
+
+def render(guest: Guest, files: Files) -> str:
+    """The domain XML of `guest`, for `virsh define`."""
+    domain = Element("domain", type="kvm")
+    _add(domain, "name", guest.name)
+    _add(domain, "uuid", str(guest.uuid))
+    _add(domain, "memory", str(guest.memory // MIB), unit="MiB")
+    _add(domain, "vcpu", str(guest.vcpus))
+    _add_boot(domain, guest, files)
+    features = _add(domain, "features")
+    _add(features, "acpi")  # or `virsh shutdown` would have no power button to press
+    _add(features, "apic")
+    _add(domain, "cpu", mode="maximum")  # the host's, or all that emulation has
+    _add_devices(domain, guest, files)
+    indent(domain)
+    return tostring(domain, encoding="unicode") + "\n"
+
+
+def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
+    boot = _add(domain, "os")
+    _add(boot, "type", "hvm", arch="x86_64", machine=pc.MACHINE)
+    _add(boot, "kernel", str(files.kernel))
+    if files.ramdisk is not None:
+        _add(boot, "initrd", str(files.ramdisk))
+    _add(boot, "cmdline", pc.command_line(guest, files))
+
+
+def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
+    devices = _add(domain, "devices")
+    for number, image in enumerate(files.disks):
+        disk = _add(devices, "disk", type="file", device="disk")
+        _add(disk, "driver", name="qemu", type="raw")
+        _add(disk, "source", file=str(image))
+        _add(disk, "target", dev=f"vd{'abcdefghijkl'[number]}", bus="virtio")
+        _add_address(disk, pc.FIRST_DISK_SLOT + number)
+    for number, nic in enumerate(guest.nics):
+        interface = _add(devices, "interface", type="bridge")
+        _add(interface, "mac", address=nic.mac)
+        _add(interface, "source", bridge=nic.bridge)
+        _add(interface, "model", type="virtio")
+        _add_address(interface, pc.FIRST_NIC_SLOT + number)
+    _add(devices, "controller", type="usb", model="none")
+    _add(devices, "serial", type="pty")
+    _add(devices, "console", type="pty")
+    _add_address(_add(devices, "memballoon", model="virtio"), pc.BALLOON_SLOT)
+
+
+def _add_address(device: Element, slot: int) -> None:
+    _add(device, "address", type="pci", domain="0x0000", bus="0x00", slot=f"{slot:#04x}", function="0x0")
+
+
+def _add(parent: Element, tag: str, text: str | None = None, /, **attributes: str) -> Element:
+    element = SubElement(parent, tag, attributes)
+    element.text = text
+    return element

@@ -1,0 +1,19 @@
+"""The PC that a guest is under libvirt and under QEMU: the same kernel arguments, and devices in the same places."""
+
+from pipeline.farm.model import Guest
+from pipeline.hypervisor.files import Files
+
+MACHINE = "q35"
+"""QEMU's chipset with PCI Express; that without is not everywhere any more."""
+
+# Places on the first PCI bus, so that no device moves when another comes or goes. q35 itself takes 0 and 31.
+BALLOON_SLOT = 3
+FIRST_DISK_SLOT = 4
+FIRST_NIC_SLOT = 16
+
+
+def command_line(guest: Guest, files: Files) -> str:
+    """What the guest's kernel is told: where its root file system is, and to talk on the first serial port."""
+    # It is the initrd that knows UUIDs. A kernel without one knows devices, of which the first virtio disk is this.
+    root = f"UUID={guest.root_uuid}" if files.ramdisk is not None else "/dev/vda"
+    return f"root={root} ro console=ttyS0"

@@ -1,0 +1,56 @@
+"""QEMU: a shell script that runs qemu-system-x86_64(1), for a guest that boots its kernel directly."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pipeline.farm.model import Guest
+from pipeline.farm.units import MIB
+from pipeline.hypervisor import pc
+from pipeline.hypervisor.files import Files
+
+suffix = "qemu.sh"
+executable = True
+
+_HEAD = """\
+#!/bin/sh
+# Runs {name} under QEMU, with its console here: Ctrl-A X ends it at once, Ctrl-A H lists what else there is.
+# More options of QEMU's may follow: -snapshot leaves the disks as they are. ACCEL=tcg in the environment does without
+# KVM; where there is none, that is so anyway.
+exec qemu-system-x86_64 \\
+    -accel "${{ACCEL:-kvm}}" \\
+    -accel tcg \\
+"""
+
+
+def render(guest: Guest, files: Files) -> str:
+    """The script that runs `guest`, one option a line."""
+    options = [shlex.join(option) for option in _options(guest, files)]
+    return _HEAD.format(name=guest.name) + "".join(f"    {option} \\\n" for option in options) + '    "$@"\n'
+
+
+def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
+    yield "-name", guest.name
+    yield "-uuid", str(guest.uuid)
+    yield "-machine", pc.MACHINE
+    yield "-cpu", "max"  # the host's, or all that emulation has
+    yield "-m", f"{guest.memory // MIB}M"
+    yield "-smp", f"cpus={guest.vcpus}"
+    yield "-kernel", str(files.kernel)
+    if files.ramdisk is not None:
+        yield "-initrd", str(files.ramdisk)
+    yield "-append", pc.command_line(guest, files)
+    for number, image in enumerate(files.disks):
+        yield "-drive", f"if=none,id=disk{number},format=raw,file={_escaped(image)}"
+        yield "-device", f"virtio-blk-pci,drive=disk{number},addr={pc.FIRST_DISK_SLOT + number:#04x}"
+    for number, nic in enumerate(guest.nics):
+        yield "-netdev", f"bridge,id=nic{number},br={nic.bridge}"
+        yield "-device", f"virtio-net-pci,netdev=nic{number},mac={nic.mac},addr={pc.FIRST_NIC_SLOT + number:#04x}"
+    yield ("-nodefaults",)
+    yield "-display", "none"
+    yield "-serial", "mon:stdio"
+
+
+def _escaped(path: PurePosixPath) -> str:
+    """`path` as a suboption's value, where a comma would end it."""
+    return str(path).replace(",", ",,")

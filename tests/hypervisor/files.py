@@ -1,0 +1,31 @@
+"""Files that a host keeps for a guest, in any folder that somebody may think of."""
+
+from pathlib import PurePosixPath
+
+from hypothesis import strategies as st
+
+from pipeline.hypervisor import Files
+
+
+def files_in(folder: str, *, swap: bool = True, ramdisk: bool = True) -> Files:
+    """The files of a guest in `folder`."""
+    there = PurePosixPath(folder)
+    return Files(
+        root=there / "root.img",
+        swap=there / "swap.img" if swap else None,
+        kernel=there / "vmlinuz",
+        ramdisk=there / "initrd.img" if ramdisk else None,
+    )
+
+
+FILES = files_in("/opt/xen/images/deb01")
+
+NASTY = """/srv/a b, <c> & $(d) `e` =f; #g 'h' "i" \\ é"""
+"""A folder whose name has all that some format could take for its own."""
+
+
+@st.composite
+def folders(draw: st.DrawFn) -> str:
+    """Folders with any printable characters in their names."""
+    names = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters="/"), min_size=1)
+    return "/".join(["/srv", *draw(st.lists(names, max_size=3))])

@@ -1,0 +1,78 @@
+"""Domain XML, as libvirt reads it."""
+
+from pathlib import Path
+from xml.etree.ElementTree import Element, fromstring
+
+from hypothesis import given
+
+from pipeline.farm.model import Guest
+from pipeline.hypervisor import Files, libvirt
+from tests.guests import DOMAIN_UUID, ROOT_UUID, guest
+from tests.hypervisor.files import FILES, NASTY, files_in, folders
+from tests.machine import need_programs, run
+
+
+def defined(folder: Path, whose: Guest, files: Files) -> Element:
+    """The domain that libvirt has after it was told to define `whose`; by its test driver, which runs nothing."""
+    need_programs("virt-xml-validate", "virsh", "xmllint")
+    path = folder / "domain.xml"
+    path.write_text(libvirt.render(whose, files))
+    run("virt-xml-validate", path)
+    printed = run("virsh", "-c", "test:///default", f"define --validate '{path}'; dumpxml {whose.name}")
+    return fromstring(printed[printed.index("<domain") :])
+
+
+def test_what_libvirt_reads(tmp_path: Path) -> None:
+    domain = defined(tmp_path, guest(), FILES)
+    assert domain.get("type") == "kvm"
+    assert {name: domain.findtext(name) for name in ("name", "uuid", "memory", "vcpu")} == {
+        "name": "deb01",
+        "uuid": str(DOMAIN_UUID),
+        "memory": str(512 << 10),
+        "vcpu": "1",
+    }
+    assert {name: domain.findtext(f"os/{name}") for name in ("type", "kernel", "initrd", "cmdline")} == {
+        "type": "hvm",
+        "kernel": str(FILES.kernel),
+        "initrd": str(FILES.ramdisk),
+        "cmdline": f"root=UUID={ROOT_UUID} ro console=ttyS0",
+    }
+    assert attributes(domain, "disk/driver", "type") == ["raw", "raw"]
+    assert attributes(domain, "disk/source", "file") == [str(FILES.root), str(FILES.swap)]
+    assert attributes(domain, "disk/target", "dev") == ["vda", "vdb"]
+    assert attributes(domain, "interface/mac", "address") == ["00:16:3e:00:00:01"]
+    assert attributes(domain, "interface/source", "bridge") == ["xenbr0"]
+    assert attributes(domain, "console/target", "type") == ["serial"]
+
+
+def test_devices_stay_where_they_are(tmp_path: Path) -> None:
+    whole = defined(tmp_path, guest(), FILES)
+    bare = defined(tmp_path, guest(swap=None), files_in("/srv", swap=False))
+    slots = attributes(whole, "*/address", "slot")
+    assert len(slots) == len(set(slots)) == 4
+    assert attributes(bare, "*/address", "slot") == [slot for slot in slots if slot != "0x05"]
+
+
+def test_a_kernel_without_an_initrd_finds_its_root_by_the_device(tmp_path: Path) -> None:
+    domain = defined(tmp_path, guest(), files_in("/srv", ramdisk=False))
+    assert domain.find("os/initrd") is None
+    assert domain.findtext("os/cmdline") == "root=/dev/vda ro console=ttyS0"
+
+
+def test_what_means_something_in_xml(tmp_path: Path) -> None:
+    files = files_in(NASTY)
+    domain = defined(tmp_path, guest(), files)
+    assert domain.findtext("os/kernel") == str(files.kernel)
+    assert attributes(domain, "disk/source", "file") == [str(files.root), str(files.swap)]
+
+
+@given(folder=folders())
+def test_any_path_is_what_it_was(folder: str) -> None:
+    files = files_in(folder)
+    domain = fromstring(libvirt.render(guest(), files))
+    assert domain.findtext("os/kernel") == str(files.kernel)
+    assert attributes(domain, "disk/source", "file") == [str(files.root), str(files.swap)]
+
+
+def attributes(domain: Element, path: str, name: str) -> list[str | None]:
+    return [element.get(name) for element in domain.iterfind(f"devices/{path}")]

@@ -6,7 +6,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pipeline.farm.model import Allocation, Base, FileSystem, Guest, Master, Nic, Tar
+from pipeline.farm.model import (
+    Action,
+    Allocation,
+    Base,
+    FileSystem,
+    Guest,
+    Libvirt,
+    LibvirtType,
+    Master,
+    Nic,
+    Tar,
+    Xen,
+    XenDevices,
+    XenType,
+)
 
 MIB = 1 << 20
 MASTER = Master(name="debian", source=Tar(path=Path("debian.tar")))
@@ -32,11 +46,19 @@ GUEST = Guest(
     name="deb01",
     base=BASE,
     memory=512 * MIB,
+    maxmem=512 * MIB,
     vcpus=1,
+    maxvcpus=1,
     swap=512 * MIB,
     nics=(nic("10.0.0.11/24", "10.0.0.1", "10.0.0.1", "9.9.9.9"),),
     hypervisors=("xen",),
     host_kernel=None,
+    extra="",
+    on_poweroff=Action.DESTROY,
+    on_reboot=Action.RESTART,
+    on_crash=Action.DESTROY,
+    xen=Xen(type=XenType.PV, device_names=XenDevices.XVDA1),
+    libvirt=Libvirt(type=LibvirtType.KVM),
     uuid=DOMAIN_UUID,
     root_uuid=ROOT_UUID,
     swap_uuid=SWAP_UUID,

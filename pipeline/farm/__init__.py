@@ -11,31 +11,32 @@ From the file down to the model, each module builds on those above it:
 """
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.errors import ListError
 from pipeline.farm import build, checks, schema, source
+from pipeline.farm.guests import Hypervisors
 from pipeline.farm.model import Farm
 from pipeline.farm.nodes import Fault, ReadingError
 
 _NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
-def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN, *, hypervisors: Collection[str] | None = None) -> Farm:
+def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN, *, hypervisors: Hypervisors | None = None) -> Farm:
     """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
 
     `needs` has, for masters whose contents are known, the smallest root disk in bytes. `hypervisors` are those that
-    guests can be configured for; without them, any name is taken for one. Raises ListError with every problem of the
-    list at once, other GuestfarmErrors when the file cannot be read.
+    guests can be configured for, with what each cannot express; without them, any name is taken for one. Raises
+    ListError with every problem of the list at once, other GuestfarmErrors when the file cannot be read.
     """
     with _no_garbage_collection():
         return _load(path, needs, hypervisors)
 
 
-def _load(path: Path, needs: Mapping[str, int], hypervisors: Collection[str] | None) -> Farm:
+def _load(path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None) -> Farm:
     try:
         document = source.read(path)
     except ReadingError as error:

@@ -5,7 +5,7 @@ from functools import cache
 from pipeline.farm import guests as keys
 from pipeline.farm.entries import Listed
 from pipeline.farm.identity import domain_uuid, machine_id, root_uuid, swap_uuid
-from pipeline.farm.model import Allocation, Base, Farm, FileSystem, Guest, HostKernel, Image, Nic
+from pipeline.farm.model import Allocation, Base, Farm, FileSystem, Guest, HostKernel, Image, Libvirt, Nic, Xen
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 
@@ -27,11 +27,19 @@ def farm(draft: Draft) -> Farm:
             name=listed.name,
             base=base(fields[keys.MASTER], fields[keys.ROOT_FS], fields[keys.ROOT_SIZE], fields[keys.ROOT_ALLOCATE]),
             memory=fields[keys.MEMORY],
+            maxmem=fields[keys.MAXMEM] or fields[keys.MEMORY],
             vcpus=fields[keys.VCPUS],
+            maxvcpus=fields[keys.MAXVCPUS] or fields[keys.VCPUS],
             swap=fields[keys.SWAP],
             nics=_nics(name, listed),
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
+            extra=fields[keys.EXTRA] or "",
+            on_poweroff=fields[keys.ON_POWEROFF],
+            on_reboot=fields[keys.ON_REBOOT],
+            on_crash=fields[keys.ON_CRASH],
+            xen=Xen(type=fields[keys.XEN_TYPE], device_names=fields[keys.XEN_DEVICES]),
+            libvirt=Libvirt(type=fields[keys.LIBVIRT_TYPE]),
             uuid=domain_uuid(name, listed.name),
             root_uuid=root_uuid(name, listed.name),
             swap_uuid=swap_uuid(name, listed.name),

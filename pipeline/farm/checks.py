@@ -1,6 +1,6 @@
 """The rules of the farm as a whole: each guest obeys its own, and no two share a name, an address or a MAC address."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -9,7 +9,7 @@ from pipeline.errors import quoted
 from pipeline.farm import rules
 from pipeline.farm.addresses import Address
 from pipeline.farm.entries import Entry, Listed
-from pipeline.farm.guests import ADDRESS, NETWORK
+from pipeline.farm.guests import ADDRESS, NETWORK, Hypervisors
 from pipeline.farm.mac import free_mac
 from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
 from pipeline.farm.schema import FARM, Draft
@@ -18,15 +18,19 @@ from pipeline.farm.table import BrokenError
 Rule = Callable[[Listed], Iterator[Fault]]
 
 
-def check(draft: Draft, needs: Mapping[str, int], hypervisors: Collection[str] | None) -> list[Fault]:
+def check(draft: Draft, needs: Mapping[str, int], hypervisors: Hypervisors | None) -> list[Fault]:
     """Everything that breaks a rule. `needs` has, for masters whose contents are known, the smallest root in bytes.
 
-    `hypervisors` are the names of those that are known, None where there is no telling.
+    `hypervisors` are those that are known, None where there is no telling.
     """
     own_rules: tuple[Rule, ...] = (
         rules.keys_are_given,
         partial(rules.master_is_known, masters=draft.masters),
         partial(rules.hypervisors_are_known, hypervisors=hypervisors),
+        partial(rules.hypervisors_can_express_it, hypervisors=hypervisors or {}),
+        rules.options_are_of_its_hypervisors,
+        rules.limits_are_no_less,
+        rules.reboot_goes_with_poweroff,
         rules.network_is_whole,
         rules.gateway_is_reachable,
         rules.ramdisk_has_kernel,

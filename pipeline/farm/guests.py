@@ -1,13 +1,15 @@
 """The keys that a guest may have, and what they mean."""
 
+from collections.abc import Collection
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from pipeline.farm import names
 from pipeline.farm.addresses import Address, Interface, parse_address, parse_interface
 from pipeline.farm.mac import parse_mac
-from pipeline.farm.model import Allocation, FileSystem
+from pipeline.farm.model import Action, Allocation, FileSystem, LibvirtType, XenDevices, XenType
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError
 from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Size
 from pipeline.farm.table import Key, Section, Shorthand, Table
@@ -58,7 +60,13 @@ class PinsReader:
 MASTER: Final = Key("master", replace(names.NAME, form="the name of a master"), "what the root disk starts from")
 # Xen's tools count memory in MiB: xl.cfg(5).
 MEMORY: Final = Key("memory", Size(16 * MIB, 16 * TIB, MIB), "main memory", 512 * MIB)
+MAXMEM: Final[Key[int | None]] = Key(
+    "maxmem", Or("none", MEMORY.reader), "main memory that the host may give it while it runs, if more", None
+)
 VCPUS: Final = Key("vcpus", Number(1, 4096), "virtual processors", 1)
+MAXVCPUS: Final[Key[int | None]] = Key(
+    "maxvcpus", Or("none", VCPUS.reader), "virtual processors that the host may give it while it runs, if more", None
+)
 
 ROOT_SIZE: Final = Key("root.size", Size(MIB, 16 * TIB, MIB), "the size of the root disk", 2 * GIB)
 ROOT_FS: Final[Key[FileSystem | None]] = Key(
@@ -103,11 +111,39 @@ KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the
 RAMDISK: Final[Key[PurePosixPath | None]] = Key(
     "ramdisk", _PATH, "the initrd of the host for this kernel; with a kernel of its own, a guest needs its own", None
 )
+EXTRA: Final[Key[str | None]] = Key(
+    "extra", Or("none", names.KERNEL_ARGUMENTS), "arguments for the kernel besides root= and console=", None
+)
+
+# The words that Xen and libvirt have in common, and their defaults: xl.cfg(5), https://libvirt.org/formatdomain.html.
+ON_POWEROFF: Final = Key(
+    "on_poweroff", Choice((Action.DESTROY, Action.RESTART)), "what follows when it powers off", Action.DESTROY
+)
+ON_REBOOT: Final = Key(
+    "on_reboot", Choice((Action.RESTART, Action.DESTROY)), "what follows when it reboots", Action.RESTART
+)
+ON_CRASH: Final = Key("on_crash", Choice(tuple(Action)), "what follows when it crashes", Action.DESTROY)
+
+XEN_TYPE: Final = Key("xen.type", Choice(tuple(XenType)), "how Xen virtualizes it", XenType.PV)
+XEN_DEVICES: Final = Key(
+    "xen.device_names", Choice(tuple(XenDevices)), "its first disk's name; sda1 for old kernels", XenDevices.XVDA1
+)
+XEN: Final = Section("xen", Table(XEN_TYPE, XEN_DEVICES), "what is Xen's alone", short=XEN_TYPE)
+LIBVIRT_TYPE: Final = Key(
+    "libvirt.type", Choice(tuple(LibvirtType)), "what runs it: kvm, or emulation by qemu", LibvirtType.KVM
+)
+LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alone", short=LIBVIRT_TYPE)
 
 GUEST: Final = Table(
-    *(MASTER, MEMORY, VCPUS, ROOT, SWAP),
+    *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP),
     *(NETWORK, Shorthand("address", ADDRESS, NETWORK), MAC),
-    *(HYPERVISORS, KERNEL, RAMDISK),
+    *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
+    *(XEN, LIBVIRT),
 )
+OPTIONS: Final = (XEN, LIBVIRT)
+"""Sections of what one hypervisor alone has, whose name they bear."""
 SINGLE: Final = (ADDRESS, MAC)
 """The keys that two guests cannot share, so that they have no place under defaults."""
+
+Hypervisors = MappingOf[str, Collection[Key[Any]]]
+"""By name, what each hypervisor cannot express: keys that have to be left at their defaults."""

@@ -103,6 +103,52 @@ class Nic:
     nameservers: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
+class Action(StrEnum):
+    """What a hypervisor does with a guest that has ended in some way."""
+
+    DESTROY = "destroy"
+    RESTART = "restart"
+    PRESERVE = "preserve"
+    COREDUMP_DESTROY = "coredump-destroy"
+    COREDUMP_RESTART = "coredump-restart"
+
+
+class XenType(StrEnum):
+    """How Xen virtualizes a guest; see xl.cfg(5)."""
+
+    PV = "pv"
+    PVH = "pvh"
+
+
+class XenDevices(StrEnum):
+    """What the first disk is called: sda1 by kernels with Xen's own patches, such as 2.6.18."""
+
+    XVDA1 = "xvda1"
+    SDA1 = "sda1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Xen:
+    """What only Xen has to know of a guest."""
+
+    type: XenType
+    device_names: XenDevices
+
+
+class LibvirtType(StrEnum):
+    """What libvirt runs a guest by: the processor, or emulation."""
+
+    KVM = "kvm"
+    QEMU = "qemu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libvirt:
+    """What only libvirt has to know of a guest."""
+
+    type: LibvirtType
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostKernel:
     """A kernel of the host that a guest boots instead of its master's: paths on the host."""
@@ -118,11 +164,22 @@ class Guest:
     name: str
     base: Base
     memory: int
+    maxmem: int
+    """What the host may give it while it runs; no less than `memory`."""
     vcpus: int
+    maxvcpus: int
+    """What the host may give it while it runs; no less than `vcpus`."""
     swap: int | None
     nics: tuple[Nic, ...]
     hypervisors: tuple[str, ...]
     host_kernel: HostKernel | None
+    extra: str
+    """Arguments for the kernel besides ours, separated by blanks."""
+    on_poweroff: Action
+    on_reboot: Action
+    on_crash: Action
+    xen: Xen
+    libvirt: Libvirt
     uuid: UUID
     """Its own, as hypervisors know it."""
     root_uuid: UUID

@@ -44,6 +44,11 @@ MIRROR = Matching(
     r"(https?://[!-.0-~][!-~]*|(file|copy):///[!-~]*)",
     "http, https, file or copy, without blanks",
 )
+KERNEL_ARGUMENTS = Matching(
+    "arguments for the kernel like quiet net.ifnames=0",
+    "(?! )[ -~]{1,900}(?<! )",
+    "900 printable ASCII characters at most",  # of 1,024 for all arguments: MAX_GUEST_CMDLINE in Xen's public/xen.h
+)
 COMMAND = Matching("a shell command", r"(?=.*\S)[^\x00-\x08\x0b-\x1f\x7f]+")
 
 

@@ -3,8 +3,7 @@
 A rule yields what is wrong with a guest. It may raise BrokenError where it meets a value that could not be read.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from pipeline.errors import quoted
 from pipeline.farm.addresses import role_in
@@ -16,15 +15,24 @@ from pipeline.farm.guests import (
     HYPERVISORS,
     KERNEL,
     MASTER,
+    MAXMEM,
+    MAXVCPUS,
+    MEMORY,
     NETWORK,
+    ON_POWEROFF,
+    ON_REBOOT,
+    OPTIONS,
     RAMDISK,
     ROOT_SIZE,
     SINGLE,
+    VCPUS,
+    Hypervisors,
 )
 from pipeline.farm.masters import Masters
+from pipeline.farm.model import Action
 from pipeline.farm.nodes import Fault, Node, Sequence, fault
 from pipeline.farm.readers import did_you_mean
-from pipeline.farm.table import Key
+from pipeline.farm.table import Item
 from pipeline.farm.units import MIB, format_size
 
 
@@ -43,7 +51,7 @@ def master_is_known(guest: Listed, masters: Masters | None) -> Iterator[Fault]:
         yield _at(guest, MASTER, f"there is no master {quoted(name)}", hint)
 
 
-def hypervisors_are_known(guest: Listed, hypervisors: Collection[str] | None) -> Iterator[Fault]:
+def hypervisors_are_known(guest: Listed, hypervisors: Hypervisors | None) -> Iterator[Fault]:
     """The guest's hypervisors are among `hypervisors`, unless there is no telling which there are."""
     if hypervisors is None or HYPERVISORS not in guest.fields:
         return
@@ -53,6 +61,38 @@ def hypervisors_are_known(guest: Listed, hypervisors: Collection[str] | None) ->
         if name not in hypervisors:
             hint = did_you_mean(name, hypervisors) or f"known: {', '.join(hypervisors)}"
             yield _at(guest, HYPERVISORS, f"there is no hypervisor {quoted(name)}", hint, item)
+
+
+def hypervisors_can_express_it(guest: Listed, hypervisors: Hypervisors) -> Iterator[Fault]:
+    """Nothing is asked of a hypervisor that it does not have."""
+    for name in guest.fields[HYPERVISORS]:
+        for key in hypervisors.get(name, ()):
+            if guest.fields[key] != key.default:
+                hint = f"say '{key.name}: {key.default or 'none'}' for guests of {name}"
+                yield _at(guest, key, f"{name} has nothing like {key.name}", hint)
+
+
+def options_are_of_its_hypervisors(guest: Listed) -> Iterator[Fault]:
+    """A guest's own options are for a hypervisor that it names; those of the defaults are for guests that do."""
+    for section in OPTIONS:
+        if section in guest.own and section.name not in guest.fields[HYPERVISORS]:
+            yield _at(guest, section, f"{section.name} is not among its hypervisors", "add it, or remove this")
+
+
+def limits_are_no_less(guest: Listed) -> Iterator[Fault]:
+    """What a guest may have is no less than what it has."""
+    for limit, start, text in ((MAXMEM, MEMORY, format_size), (MAXVCPUS, VCPUS, str)):
+        most, least = guest.fields[limit], guest.fields[start]
+        if most is not None and most < least:
+            message = f"{limit.name}: {text(most)} is less than {start.name}, which is {text(least)}"
+            yield _at(guest, _own(guest, limit, start), message, f"give more, or '{limit.name}: none'")
+
+
+def reboot_goes_with_poweroff(guest: Listed) -> Iterator[Fault]:
+    """A guest that comes back from being powered off comes back from a reboot; libvirt refuses the contrary as well."""
+    if guest.fields[ON_POWEROFF] is Action.RESTART and guest.fields[ON_REBOOT] is Action.DESTROY:
+        message = "it would end by a reboot, and restart when it is powered off"
+        yield _at(guest, _own(guest, ON_REBOOT, ON_POWEROFF), message, "swap the two")
 
 
 def network_is_whole(guest: Listed) -> Iterator[Fault]:
@@ -108,7 +148,12 @@ def _about(guest: Listed, message: str, hint: str = "") -> Fault:
     return fault(guest.key, message, hint, ("guests", guest.name))
 
 
-def _at(guest: Listed, key: Key[Any], message: str, hint: str = "", part: Node | None = None) -> Fault:
+def _own(guest: Listed, key: Item, other: Item) -> Item:
+    """That of two keys which do not go together whose value is the guest's own; `key` where both are, or neither is."""
+    return other if other in guest.own and key not in guest.own else key
+
+
+def _at(guest: Listed, key: Item, message: str, hint: str = "", part: Node | None = None) -> Fault:
     """A fault of the value of `key`, or `part` of it: the guest's, or the defaults', or one that nobody gave."""
     if key in guest.own:
         return fault(part or guest.own.node(key), message, hint, ("guests", guest.name))

@@ -1,28 +1,36 @@
-"""libvirt: the domain XML (https://libvirt.org/formatdomain.html) of a KVM guest that boots its kernel directly."""
+"""libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel directly."""
 
+from collections.abc import Collection
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pipeline.farm.model import Guest
+from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
 
 suffix = "xml"
 executable = False
+inexpressible: Collection[Key[Any]] = ()
 
 
 def render(guest: Guest, files: Files) -> str:
     """The domain XML of `guest`, for `virsh define`."""
-    domain = Element("domain", type="kvm")
+    domain = Element("domain", type=guest.libvirt.type)
     _add(domain, "name", guest.name)
     _add(domain, "uuid", str(guest.uuid))
-    _add(domain, "memory", str(guest.memory // MIB), unit="MiB")
-    _add(domain, "vcpu", str(guest.vcpus))
+    _add(domain, "memory", str(guest.maxmem // MIB), unit="MiB")
+    _add(domain, "currentMemory", str(guest.memory // MIB), unit="MiB")
+    _add(domain, "vcpu", str(guest.maxvcpus), current=str(guest.vcpus))
     _add_boot(domain, guest, files)
     features = _add(domain, "features")
     _add(features, "acpi")  # or `virsh shutdown` would have no power button to press
     _add(features, "apic")
     _add(domain, "cpu", mode="maximum")  # the host's, or all that emulation has
+    _add(domain, "on_poweroff", guest.on_poweroff)
+    _add(domain, "on_reboot", guest.on_reboot)
+    _add(domain, "on_crash", guest.on_crash)
     _add_devices(domain, guest, files)
     indent(domain)
     return tostring(domain, encoding="unicode") + "\n"
@@ -54,6 +62,7 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
     _add(devices, "controller", type="usb", model="none")
     _add(devices, "serial", type="pty")
     _add(devices, "console", type="pty")
+    _add(devices, "panic", model="isa")  # tells of a crash
     _add_address(_add(devices, "memballoon", model="virtio"), pc.BALLOON_SLOT)
 
 

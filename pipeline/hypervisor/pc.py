@@ -16,4 +16,4 @@ def command_line(guest: Guest, files: Files) -> str:
     """What the guest's kernel is told: where its root file system is, and to talk on the first serial port."""
     # It is the initrd that knows UUIDs. A kernel without one knows devices, of which the first virtio disk is this.
     root = f"UUID={guest.root_uuid}" if files.ramdisk is not None else "/dev/vda"
-    return f"root={root} ro console=ttyS0"
+    return f"root={root} ro console=ttyS0 {guest.extra}".rstrip()

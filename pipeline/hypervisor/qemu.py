@@ -1,16 +1,20 @@
 """QEMU: a shell script that runs qemu-system-x86_64(1), for a guest that boots its kernel directly."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
-from pipeline.farm.model import Guest
+from pipeline.farm.guests import MAXMEM, ON_CRASH, ON_POWEROFF
+from pipeline.farm.model import Action, Guest
+from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
 
 suffix = "qemu.sh"
 executable = True
+inexpressible: Collection[Key[Any]] = (MAXMEM, ON_POWEROFF, ON_CRASH)
 
 _HEAD = """\
 #!/bin/sh
@@ -35,7 +39,7 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
     yield "-machine", pc.MACHINE
     yield "-cpu", "max"  # the host's, or all that emulation has
     yield "-m", f"{guest.memory // MIB}M"
-    yield "-smp", f"cpus={guest.vcpus}"
+    yield "-smp", f"cpus={guest.vcpus},maxcpus={guest.maxvcpus}"
     yield "-kernel", str(files.kernel)
     if files.ramdisk is not None:
         yield "-initrd", str(files.ramdisk)
@@ -46,6 +50,8 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
     for number, nic in enumerate(guest.nics):
         yield "-netdev", f"bridge,id=nic{number},br={nic.bridge}"
         yield "-device", f"virtio-net-pci,netdev=nic{number},mac={nic.mac},addr={pc.FIRST_NIC_SLOT + number:#04x}"
+    if guest.on_reboot is Action.DESTROY:
+        yield ("-no-reboot",)
     yield ("-nodefaults",)
     yield "-display", "none"
     yield "-serial", "mon:stdio"

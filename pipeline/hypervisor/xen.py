@@ -1,30 +1,42 @@
-"""Xen: xl.cfg(5) for a PV guest that boots its kernel directly."""
+"""Xen: xl.cfg(5), for a PV or PVH guest that boots its kernel directly."""
 
+from collections.abc import Collection
 from pathlib import PurePosixPath
+from typing import Any
 
 from pipeline.farm.model import Guest
+from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor.files import Files
 
 suffix = "cfg"
 executable = False
+inexpressible: Collection[Key[Any]] = ()
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def render(guest: Guest, files: Files) -> str:
     """The configuration of `guest`."""
-    disks = [_disk(f"xvda{number}", image) for number, image in enumerate(files.disks, start=1)]
+    device = guest.xen.device_names.removesuffix("1")
+    disks = [_disk(f"{device}{number}", image) for number, image in enumerate(files.disks, start=1)]
     vifs = [_quoted(f"mac={nic.mac},bridge={nic.bridge}") for nic in guest.nics]
     settings = [
         f"name = {_quoted(guest.name)}",
         f'uuid = "{guest.uuid}"',
-        'type = "pv"',
+        f'type = "{guest.xen.type}"',
         f"memory = {guest.memory // MIB}",
+        *([f"maxmem = {guest.maxmem // MIB}"] if guest.maxmem > guest.memory else []),
         f"vcpus = {guest.vcpus}",
+        *([f"maxvcpus = {guest.maxvcpus}"] if guest.maxvcpus > guest.vcpus else []),
         f"kernel = {_quoted(str(files.kernel))}",
         *([f"ramdisk = {_quoted(str(files.ramdisk))}"] if files.ramdisk is not None else []),
-        'root = "/dev/xvda1 ro"',
+        f'root = "/dev/{device}1 ro"',
+        # PV kernels talk there anyway; PVH ones have to be told.
+        f"extra = {_quoted(f'console=hvc0 {guest.extra}'.rstrip())}",
+        f'on_poweroff = "{guest.on_poweroff}"',
+        f'on_reboot = "{guest.on_reboot}"',
+        f'on_crash = "{guest.on_crash}"',
         _list("vif", vifs),
         _list("disk", disks),
     ]

@@ -1,4 +1,4 @@
-"""Kernels: which one a master boots, and whether it can run as a Xen PV guest."""
+"""Kernels: which one a master boots, and whether it can run as a guest of Xen."""
 
 import re
 from collections.abc import Iterable
@@ -62,6 +62,14 @@ def runs_as_xen_pv(config: str) -> bool:
     options = dict(re.findall(r"^(?:# )?(CONFIG_XEN(?:_PV|_PVHVM_SMP)?)(?:=| is not set)(\S*)$", config, re.MULTILINE))
     split = options.keys() - {"CONFIG_XEN"}
     return options.get("CONFIG_XEN_PV" if split else "CONFIG_XEN") == "y"
+
+
+def runs_as_xen_pvh(config: str) -> bool:
+    """Whether a kernel with this configuration can be a Xen PVH guest: it has CONFIG_XEN_PVH, since Linux 4.11.
+
+    CONFIG_PVH alone is for other hypervisors; see xen_pvh_init() in arch/x86/platform/pvh/enlighten.c.
+    """
+    return re.search("^CONFIG_XEN_PVH=y$", config, re.MULTILINE) is not None
 
 
 def _named(tree: Tree, path: PurePosixPath) -> str:

@@ -14,10 +14,10 @@ def load() -> Site:
     """
     path = path_variable("guests", "guests.yaml")
     with user_errors():
-        site = Site(farm.load(path, hypervisors=hypervisor.BY_NAME), path_variable("build", "build").absolute())
+        site = Site(farm.load(path, hypervisors=hypervisor.INEXPRESSIBLE), path_variable("build", "build").absolute())
         needs = _needs(site)
         if needs:
-            farm.load(path, needs, hypervisors=hypervisor.BY_NAME)
+            farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE)
         return site
 
 

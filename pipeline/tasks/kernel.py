@@ -1,16 +1,22 @@
 """kernel:M: the kernel and the initrd that the guests of a master boot, taken out of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from pipeline.doit_glue import Tasks, artifact
 from pipeline.errors import ImageError, MasterError
-from pipeline.farm.model import Image, Master
+from pipeline.farm.model import Image, Master, XenType
 from pipeline.image import ext, kernel, tar
 from pipeline.image.publish import PUBLIC, publish
 from pipeline.image.tree import LayerTree, Tree
 from pipeline.tasks.site import Site
+
+_XEN_KERNELS = {
+    XenType.PV: (kernel.runs_as_xen_pv, "CONFIG_XEN_PV"),
+    XenType.PVH: (kernel.runs_as_xen_pvh, "CONFIG_XEN_PVH"),
+}
+"""How to tell that a kernel can be a guest of each type, and the option that kernels of today need for it."""
 
 
 def tasks(site: Site) -> Tasks:
@@ -26,6 +32,7 @@ def tasks(site: Site) -> Tasks:
                 "recipe": kernel.RECIPE,
                 "kernel": str(master.kernel or "its own choice"),
                 "initrd": str(master.initrd or "its own choice"),
+                "Xen types": list(map(str, site.xen_types(master))),
             },
         )
 
@@ -34,17 +41,27 @@ def _build(site: Site, master: Master) -> None:
     try:
         with _tree(site, master) as tree:
             found = kernel.find(tree, master.kernel, master.initrd)
-            if found.config is not None and not kernel.runs_as_xen_pv(tree.read(found.config).decode()):
-                raise MasterError(
-                    f"/{found.kernel} cannot run as a Xen PV guest: /{found.config} lacks CONFIG_XEN_PV=y",
-                    "install another kernel in the master, or choose one with `kernel:`",
-                )
+            _check(tree, found, site.xen_types(master))
             contents = [(site.kernel(master), found.kernel), (site.initrd(master), found.initrd)]
             for target, path in contents:
                 with publish(target, mode=PUBLIC) as draft:
                     draft.write_bytes(tree.read(path))
     except (ImageError, MasterError) as error:
         raise MasterError(f"master '{master.name}': {error.message}", error.hint) from error
+
+
+def _check(tree: Tree, found: kernel.Kernel, types: Iterable[XenType]) -> None:
+    """Raise MasterError if the kernel is known not to run as one of the types of Xen guests."""
+    if found.config is None:
+        return
+    config = tree.read(found.config).decode()
+    for kind in types:
+        runs, option = _XEN_KERNELS[kind]
+        if not runs(config):
+            raise MasterError(
+                f"/{found.kernel} cannot run as a Xen {kind.upper()} guest: /{found.config} lacks {option}=y",
+                "install another kernel in the master, or choose one with `kernel:`",
+            )
 
 
 @contextmanager

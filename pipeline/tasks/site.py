@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.farm.model import Base, Farm, Guest, Image, Master, Tar
+from pipeline.farm.model import Base, Farm, Guest, Image, Master, Tar, XenType
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,15 @@ class Site:
         return tuple(
             dict.fromkeys(guest.base.master for guest in self.farm.guests.values() if guest.host_kernel is None)
         )
+
+    def xen_types(self, master: Master) -> tuple[XenType, ...]:
+        """What the master's own kernel is under Xen, where guests boot it there."""
+        types = {
+            guest.xen.type
+            for guest in self.farm.guests.values()
+            if guest.base.master == master and guest.host_kernel is None and "xen" in guest.hypervisors
+        }
+        return tuple(sorted(types))
 
     def digest(self, master: Master) -> Path:
         """What the master holds, in a few words; it changes when the contents do."""

@@ -1,9 +1,10 @@
-"""Files that a host keeps for a guest, in any folder that somebody may think of."""
+"""What guests are started with: files that a host keeps, anywhere, and arguments for the kernel."""
 
 from pathlib import PurePosixPath
 
 from hypothesis import strategies as st
 
+from pipeline.farm.names import KERNEL_ARGUMENTS
 from pipeline.hypervisor import Files
 
 
@@ -22,6 +23,10 @@ FILES = files_in("/opt/xen/images/deb01")
 
 NASTY = """/srv/a b, <c> & $(d) `e` =f; #g 'h' "i" \\ é"""
 """A folder whose name has all that some format could take for its own."""
+
+
+ARGUMENTS = st.from_regex(KERNEL_ARGUMENTS.pattern, fullmatch=True)
+"""Any arguments for a kernel that the list accepts."""
 
 
 @st.composite

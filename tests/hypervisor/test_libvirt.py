@@ -3,12 +3,13 @@
 from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
 
+import pytest
 from hypothesis import given
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Action, Guest, Libvirt, LibvirtType
 from pipeline.hypervisor import Files, libvirt
-from tests.guests import DOMAIN_UUID, ROOT_UUID, guest
-from tests.hypervisor.files import FILES, NASTY, files_in, folders
+from tests.guests import DOMAIN_UUID, MIB, ROOT_UUID, guest
+from tests.hypervisor.files import ARGUMENTS, FILES, NASTY, files_in, folders
 from tests.machine import need_programs, run
 
 
@@ -64,6 +65,39 @@ def test_what_means_something_in_xml(tmp_path: Path) -> None:
     domain = defined(tmp_path, guest(), files)
     assert domain.findtext("os/kernel") == str(files.kernel)
     assert attributes(domain, "disk/source", "file") == [str(files.root), str(files.swap)]
+
+
+def test_what_may_change_and_what_follows(tmp_path: Path) -> None:
+    changes = guest(
+        maxmem=1024 * MIB,
+        maxvcpus=4,
+        on_crash=Action.COREDUMP_RESTART,
+        extra="""quiet a='<&>' b="c" \\""",
+        libvirt=Libvirt(type=LibvirtType.QEMU),
+    )
+    domain = defined(tmp_path, changes, FILES)
+    assert domain.get("type") == "qemu"
+    names = ("memory", "currentMemory", "vcpu", "on_poweroff", "on_reboot", "on_crash", "os/cmdline")
+    assert [domain.findtext(name) for name in names] == [
+        *(str(1024 << 10), str(512 << 10), "4"),
+        *("destroy", "restart", "coredump-restart"),
+        f"root=UUID={ROOT_UUID} ro console=ttyS0 {changes.extra}",
+    ]
+    assert [vcpu.get("current") for vcpu in domain.iterfind("vcpu")] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("event", "action"),
+    [("on_poweroff", Action.RESTART), ("on_reboot", Action.DESTROY), *(("on_crash", action) for action in Action)],
+)
+def test_every_action(tmp_path: Path, event: str, action: Action) -> None:
+    assert defined(tmp_path, guest(**{event: action}), FILES).findtext(event) == action
+
+
+@given(extra=ARGUMENTS)
+def test_any_kernel_arguments_are_what_they_were(extra: str) -> None:
+    text = fromstring(libvirt.render(guest(extra=extra), FILES)).findtext("os/cmdline")
+    assert text == f"root=UUID={ROOT_UUID} ro console=ttyS0 {extra}"
 
 
 @given(folder=folders())

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Action, Guest
 from pipeline.hypervisor import Files, qemu
 from tests.guests import DOMAIN_UUID, ROOT_UUID, guest
-from tests.hypervisor.files import FILES, NASTY, files_in, folders
+from tests.hypervisor.files import ARGUMENTS, FILES, NASTY, files_in, folders
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def test_what_qemu_is_called_with(bin_folder: Path) -> None:
         *("-machine", "q35"),
         *("-cpu", "max"),
         *("-m", "512M"),
-        *("-smp", "cpus=1"),
+        *("-smp", "cpus=1,maxcpus=1"),
         *("-kernel", str(FILES.kernel)),
         *("-initrd", str(FILES.ramdisk)),
         *("-append", f"root=UUID={ROOT_UUID} ro console=ttyS0"),
@@ -89,6 +89,18 @@ def test_one_option_a_line() -> None:
     lines = qemu.render(guest(), files_in(NASTY)).splitlines()
     options = lines[lines.index("exec qemu-system-x86_64 \\") + 1 : -1]
     assert all(line.startswith("    -") and line.endswith(" \\") for line in options)
+
+
+def test_processors_and_what_follows(bin_folder: Path) -> None:
+    arguments = called_with(bin_folder, guest(maxvcpus=4, on_reboot=Action.DESTROY), FILES)
+    assert values(arguments, "-smp") == ["cpus=1,maxcpus=4"]
+    assert "-no-reboot" in arguments
+
+
+@given(extra=ARGUMENTS)
+def test_any_kernel_arguments_are_what_they_were(bin_folder: Path, extra: str) -> None:
+    arguments = called_with(bin_folder, guest(extra=extra), FILES)
+    assert values(arguments, "-append")[0] == f"root=UUID={ROOT_UUID} ro console=ttyS0 {extra}"
 
 
 @given(folder=folders())

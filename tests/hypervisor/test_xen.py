@@ -2,10 +2,11 @@
 
 from hypothesis import given
 
+from pipeline.farm.model import Action, Xen, XenDevices, XenType
 from pipeline.hypervisor import xen
-from tests.guests import DOMAIN_UUID, guest
+from tests.guests import DOMAIN_UUID, MIB, guest
 from tests.hypervisor import xlutil
-from tests.hypervisor.files import FILES, files_in, folders
+from tests.hypervisor.files import ARGUMENTS, FILES, files_in, folders
 
 
 def test_what_xl_reads() -> None:
@@ -32,6 +33,32 @@ def test_a_guest_with_nothing_but_a_root_disk() -> None:
     with xlutil.reading(text) as config:
         assert config.text("ramdisk") is None
         assert config.disks() == {"xvda1": "/srv/root.img"}
+
+
+def test_what_only_xen_has() -> None:
+    changes = guest(
+        maxmem=1024 * MIB, maxvcpus=4, on_crash=Action.PRESERVE, xen=Xen(type=XenType.PVH, device_names=XenDevices.SDA1)
+    )
+    with xlutil.reading(xen.render(changes, FILES)) as config:
+        names = ("type", "memory", "maxmem", "vcpus", "maxvcpus", "root", "on_poweroff", "on_reboot", "on_crash")
+        assert {name: config.text(name) for name in names} == {
+            "type": "pvh",
+            "memory": "512",
+            "maxmem": "1024",
+            "vcpus": "1",
+            "maxvcpus": "4",
+            "root": "/dev/sda1 ro",
+            "on_poweroff": "destroy",
+            "on_reboot": "restart",
+            "on_crash": "preserve",
+        }
+        assert config.disks() == {"sda1": str(FILES.root), "sda2": str(FILES.swap)}
+
+
+@given(extra=ARGUMENTS)
+def test_any_kernel_arguments_are_what_they_were(extra: str) -> None:
+    with xlutil.reading(xen.render(guest(extra=extra), FILES)) as config:
+        assert config.text("extra") == f"console=hvc0 {extra}"
 
 
 @given(folder=folders())

@@ -67,6 +67,12 @@ def test_everything_is_made_once_by_threads(workshop: Workshop) -> None:
         pytest.param(
             "10.0.0.11/24}", "10.0.0.11/24, hypervisors: [xen, libvirt, qemu]}", ["config:deb01"], id="hypervisors"
         ),
+        pytest.param(
+            "10.0.0.11/24}",
+            "10.0.0.11/24, maxmem: 1G, maxvcpus: 2, extra: quiet, on_crash: restart, xen: {device_names: sda1}}",
+            ["config:deb01"],
+            id="how it runs",
+        ),
         pytest.param("gateway: 10.0.0.1", "gateway: 10.0.0.2", [f"root:{guest}" for guest in GUESTS], id="gateway"),
         pytest.param("guests:", "# a comment\nguests:", [], id="comment"),
         pytest.param("  deb02: {address: 10.0.0.12/24}\n", "", [], id="guest removed"),

@@ -10,6 +10,7 @@ import pytest
 from pipeline import farm
 from pipeline.errors import ListError
 from pipeline.farm.model import (
+    Action,
     Allocation,
     Base,
     Bootstrap,
@@ -19,9 +20,14 @@ from pipeline.farm.model import (
     Guest,
     HostKernel,
     Image,
+    Libvirt,
+    LibvirtType,
     Master,
     Nic,
     Tar,
+    Xen,
+    XenDevices,
+    XenType,
 )
 
 MIB = 1 << 20
@@ -92,7 +98,9 @@ def test_the_example_farm() -> None:
         name="deb01",
         base=base,
         memory=512 * MIB,
+        maxmem=512 * MIB,
         vcpus=1,
+        maxvcpus=1,
         swap=512 * MIB,
         nics=(
             Nic(
@@ -105,6 +113,12 @@ def test_the_example_farm() -> None:
         ),
         hypervisors=("xen",),
         host_kernel=None,
+        extra="",
+        on_poweroff=Action.DESTROY,
+        on_reboot=Action.RESTART,
+        on_crash=Action.DESTROY,
+        xen=Xen(type=XenType.PV, device_names=XenDevices.XVDA1),
+        libvirt=Libvirt(type=LibvirtType.KVM),
         uuid=UUID("490891b7-bca7-53ac-b9cd-4faaadf26921"),
         root_uuid=UUID("feddf171-ffa7-50d7-871d-03d5d731369e"),
         swap_uuid=UUID("e4e0faf7-012b-57c4-92ca-f9a86566033e"),
@@ -204,6 +218,29 @@ def test_hypervisors(tmp_path: Path) -> None:
     defaults = "{master: debian, hypervisors: [xen, qemu]}"
     assert load_guest(tmp_path, "{}", defaults).hypervisors == ("xen", "qemu")
     assert load_guest(tmp_path, "{hypervisors: libvirt}", defaults).hypervisors == ("libvirt",)
+
+
+def test_limits_are_what_a_guest_has_unless_they_are_given(tmp_path: Path) -> None:
+    guest = load_guest(tmp_path, "{memory: 256M, vcpus: 2}")
+    assert (guest.maxmem, guest.maxvcpus) == (256 * MIB, 2)
+    guest = load_guest(tmp_path, "{maxmem: 1G, maxvcpus: 4}")
+    assert (guest.memory, guest.maxmem, guest.vcpus, guest.maxvcpus) == (512 * MIB, GIB, 1, 4)
+
+
+def test_what_follows_and_what_the_kernel_is_told(tmp_path: Path) -> None:
+    defaults = "{master: debian, extra: quiet, on_poweroff: restart, on_reboot: restart, on_crash: preserve}"
+    guest = load_guest(tmp_path, "{}", defaults)
+    assert (guest.on_poweroff, guest.on_reboot) == (Action.RESTART, Action.RESTART)
+    assert (guest.on_crash, guest.extra) == (Action.PRESERVE, "quiet")
+    assert load_guest(tmp_path, "{extra: none}", defaults).extra == ""
+
+
+def test_what_one_hypervisor_alone_has(tmp_path: Path) -> None:
+    defaults = "{master: debian, xen: pvh, libvirt: qemu, hypervisors: [xen, libvirt]}"
+    guest = load_guest(tmp_path, "{xen: {device_names: sda1}}", defaults)
+    assert guest.xen == Xen(type=XenType.PVH, device_names=XenDevices.SDA1)
+    assert guest.libvirt == Libvirt(type=LibvirtType.QEMU)
+    assert load_guest(tmp_path, "{hypervisors: xen}", defaults).hypervisors == ("xen",)
 
 
 def test_ranges_are_many_guests(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from pipeline import farm
 from pipeline.errors import GuestfarmError, ListError
+from pipeline.farm.guests import MAXMEM, ON_CRASH, Hypervisors
 
 MIB = 1 << 20
-HYPERVISORS = ("xen", "other")
+HYPERVISORS: Hypervisors = {"xen": (), "other": (MAXMEM, ON_CRASH)}
 
 # Guests start in line 5.
 HEAD = """\
@@ -41,10 +42,14 @@ def problems(text: str | bytes, needs: dict[str, int] | None = None) -> list[str
 
 A_SIZE = "expected a size like 512M, found"
 AN_ADDRESS = "expected an address with its prefix length like 10.0.0.11/24, found"
-GUEST_KEYS = "master, memory, vcpus, root, swap, network, address, mac, hypervisors, kernel, ramdisk"
+GUEST_KEYS = (
+    "master, memory, maxmem, vcpus, maxvcpus, root, swap, network, address, mac, hypervisors, kernel, ramdisk, extra,"
+    " on_poweroff, on_reboot, on_crash, xen, libvirt"
+)
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"
 A_NETWORK = "expected a mapping of bridge, address, gateway, nameservers, or none, found"
+ARGUMENTS = "expected arguments for the kernel like quiet net.ifnames=0"
 A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, found"
 NO_UNIT = "add a unit: B, K, M, G or T"
 GUESTS = [
@@ -258,6 +263,53 @@ GUESTS = [
     (
         "  a: {address: dhcp, kernel: none, ramdisk: /boot/initrd.img}",
         ["5:45: guest 'a': a ramdisk needs the kernel that it belongs to; give kernel: as well"],
+    ),
+    # What hypervisors are asked for.
+    (
+        "  a: {address: dhcp, xen: hvm, libvirt: {type: xen}, hypervisors: [xen, libvirt]}",
+        [
+            "5:27: guest 'a': xen: expected one of pv, pvh, found 'hvm'",
+            "5:48: guest 'a': libvirt.type: expected one of kvm, qemu, found 'xen'",
+            "5:73: guest 'a': there is no hypervisor 'libvirt'; known: xen, other",
+        ],
+    ),
+    (
+        "  a: {address: dhcp, xen: {device_names: hda1, on_crash: destroy}, on_crash: reboot}",
+        [
+            "5:42: guest 'a': xen.device_names: expected one of xvda1, sda1, found 'hda1'; did you mean 'sda1'?",
+            "5:48: guest 'a': xen: unknown key 'on_crash'; known: type, device_names",
+            "5:78: guest 'a': on_crash: expected one of destroy, restart, preserve, coredump-destroy,"
+            " coredump-restart, found 'reboot'",
+        ],
+    ),
+    (
+        "  a: {address: dhcp, hypervisors: other, xen: pv}",
+        ["5:47: guest 'a': xen is not among its hypervisors; add it, or remove this"],
+    ),
+    (
+        "  a: {address: dhcp, hypervisors: [xen, other], maxmem: 1G, on_crash: restart}",
+        [
+            "5:57: guest 'a': other has nothing like maxmem; say 'maxmem: none' for guests of other",
+            "5:71: guest 'a': other has nothing like on_crash; say 'on_crash: destroy' for guests of other",
+        ],
+    ),
+    (
+        "  a: {address: dhcp, maxmem: 256M, maxvcpus: 2, vcpus: 4}",
+        [
+            "5:30: guest 'a': maxmem: 256M is less than memory, which is 512M; give more, or 'maxmem: none'",
+            "5:46: guest 'a': maxvcpus: 2 is less than vcpus, which is 4; give more, or 'maxvcpus: none'",
+        ],
+    ),
+    (
+        "  a: {address: dhcp, on_poweroff: restart, on_reboot: destroy}",
+        ["5:55: guest 'a': it would end by a reboot, and restart when it is powered off; swap the two"],
+    ),
+    (
+        "  a: {address: dhcp, extra: \"quiet\\t\"}\n  b: {address: dhcp, extra: ''}",
+        [
+            f"5:29: guest 'a': extra: {ARGUMENTS}, found 'quiet\\t'; 900 printable ASCII characters at most",
+            f"6:29: guest 'b': extra: {ARGUMENTS}, found ''; 900 printable ASCII characters at most",
+        ],
     ),
     # The gateway.
     (
@@ -548,6 +600,10 @@ DEFAULTS = [
         [f"3:32: defaults: network: {A_NETWORK} 'xenbr0'"],
     ),
     (
+        "{master: m, hypervisors: [xen, other], xen: pvh, maxmem: 1G}",
+        ["3:68: defaults: other has nothing like maxmem; say 'maxmem: none' for guests of other"],
+    ),
+    (
         "{master: m, hypervisors: [xen, vbox]}",
         ["3:42: defaults: there is no hypervisor 'vbox'; known: xen, other"],
     ),
@@ -558,6 +614,15 @@ DEFAULTS = [
     ),
     ("{master: m, memroy: 1G}", ["3:23: defaults: unknown key 'memroy'; did you mean 'memory'?"]),
 ]
+
+
+def test_what_does_not_go_with_the_defaults_is_at_the_guest() -> None:
+    head = "farm: f\nmasters: {m: {bootstrap: {suite: sid}}}\n"
+    defaults = "{master: m, maxmem: 1G, on_reboot: destroy}"
+    assert problems(f"{head}defaults: {defaults}\nguests: {{a: {{memory: 2G, on_poweroff: restart}}}}\n") == [
+        "4:22: guest 'a': maxmem: 1G is less than memory, which is 2G; give more, or 'maxmem: none'",
+        "4:39: guest 'a': it would end by a reboot, and restart when it is powered off; swap the two",
+    ]
 
 
 @pytest.mark.parametrize(("defaults", "lines"), DEFAULTS)

@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Action, Guest, Xen, XenDevices, XenType
 from pipeline.hypervisor import BY_NAME, Files, xen
 from tests.guests import MIB, guest, nic
 
@@ -33,6 +33,10 @@ CONFIGURATIONS = {
         kernel = "/opt/xen/images/deb01/vmlinuz"
         ramdisk = "/opt/xen/images/deb01/initrd.img"
         root = "/dev/xvda1 ro"
+        extra = "console=hvc0"
+        on_poweroff = "destroy"
+        on_reboot = "restart"
+        on_crash = "destroy"
         vif = [
             "mac=00:16:3e:00:00:01,bridge=xenbr0",
         ]
@@ -43,7 +47,7 @@ CONFIGURATIONS = {
         """,
     ),
     "as little as can be": (
-        guest(swap=None, nics=(), memory=16 * MIB),
+        guest(swap=None, nics=(), memory=16 * MIB, maxmem=16 * MIB),
         files("/i", swap=False, ramdisk=False),
         """\
         name = "deb01"
@@ -53,6 +57,10 @@ CONFIGURATIONS = {
         vcpus = 1
         kernel = "/i/vmlinuz"
         root = "/dev/xvda1 ro"
+        extra = "console=hvc0"
+        on_poweroff = "destroy"
+        on_reboot = "restart"
+        on_crash = "destroy"
         vif = [
         ]
         disk = [
@@ -61,24 +69,40 @@ CONFIGURATIONS = {
         """,
     ),
     "as much": (
-        guest(vcpus=8, memory=4096 * MIB, nics=(nic(None), nic(None, mac="00:16:3e:00:00:02"))),
+        guest(
+            memory=2048 * MIB,
+            maxmem=4096 * MIB,
+            vcpus=4,
+            maxvcpus=8,
+            nics=(nic(None), nic(None, mac="00:16:3e:00:00:02")),
+            extra='quiet dyndbg="file a.c +p"',
+            on_poweroff=Action.RESTART,
+            on_crash=Action.COREDUMP_RESTART,
+            xen=Xen(type=XenType.PVH, device_names=XenDevices.SDA1),
+        ),
         files("/i"),
         """\
         name = "deb01"
         uuid = "cccccccc-1111-4222-8333-444444444444"
-        type = "pv"
-        memory = 4096
-        vcpus = 8
+        type = "pvh"
+        memory = 2048
+        maxmem = 4096
+        vcpus = 4
+        maxvcpus = 8
         kernel = "/i/vmlinuz"
         ramdisk = "/i/initrd.img"
-        root = "/dev/xvda1 ro"
+        root = "/dev/sda1 ro"
+        extra = "console=hvc0 quiet dyndbg=\\"file a.c +p\\""
+        on_poweroff = "restart"
+        on_reboot = "restart"
+        on_crash = "coredump-restart"
         vif = [
             "mac=00:16:3e:00:00:01,bridge=xenbr0",
             "mac=00:16:3e:00:00:02,bridge=xenbr0",
         ]
         disk = [
-            "format=raw, vdev=xvda1, access=rw, target=/i/root.img",
-            "format=raw, vdev=xvda2, access=rw, target=/i/swap.img",
+            "format=raw, vdev=sda1, access=rw, target=/i/root.img",
+            "format=raw, vdev=sda2, access=rw, target=/i/swap.img",
         ]
         """,
     ),

@@ -16,7 +16,7 @@ from pipeline.image.layer import Layer
 GATEWAY = "10.0.0.1"
 """Where QEMU itself answers, in a network /24; its DHCP server is there too."""
 
-_DEADLINE = 300
+DEADLINE = 300
 """After how many seconds a guest hangs: ten times what Debian takes on two idle processors, since they may be busy."""
 
 
@@ -60,7 +60,7 @@ class Machine:
     def wait(self) -> None:
         """Wait until the guest has powered off."""
         try:
-            code = self._process.wait(_DEADLINE)
+            code = self._process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the guest hangs:\n{self.console}") from None
         assert code == 0, self._read("complaints")

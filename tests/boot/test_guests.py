@@ -4,8 +4,6 @@ import re
 from ipaddress import ip_interface
 from itertools import combinations
 
-import pytest
-
 from pipeline.image import ext
 from tests.boot import qemu
 from tests.boot.conftest import Boot

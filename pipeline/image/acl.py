@@ -44,6 +44,6 @@ def _entry(line: str) -> tuple[int, int, int]:
 
 def _id(name: str, number: list[str]) -> int:
     for candidate in (*number, name):
-        if candidate.isascii() and candidate.isdigit():
+        if candidate.isascii() and candidate.isdigit() and int(candidate) < _UNDEFINED_ID:
             return int(candidate)
     raise ImageError(f"access control list: {name!r} has no number", "pack the archive with tar --xattrs, too")

@@ -41,7 +41,7 @@ def wanted(path: str) -> bool:
 def find(tree: Tree, kernel: PurePosixPath | None = None, initrd: PurePosixPath | None = None) -> Kernel:
     """The kernel at `kernel`, else where /vmlinuz or /boot/vmlinuz leads, else the newest in /boot; with its initrd.
 
-    Raises MasterError when there is none, or no initrd of the same release.
+    Raises MasterError when there is none, or no initrd of the same release; ImageError for symlinks in a circle.
     """
     path = _named(tree, kernel) if kernel else _default(tree)
     match = _KERNEL_OF_MODULES.fullmatch(path) or _KERNEL.fullmatch(path.rpartition("/")[2])

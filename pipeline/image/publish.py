@@ -59,7 +59,7 @@ def publish_link(target: Path, source: Path) -> None:
         try:
             draft.hardlink_to(source)
         except OSError as error:
-            if error.errno not in (errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
+            if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
                 raise
             draft.write_bytes(source.read_bytes())
 

@@ -6,6 +6,9 @@ from typing import Protocol
 from pipeline.errors import ImageError
 from pipeline.image.layer import Directory, Entry, File, HardLink, Layer, Symlink
 
+_LARGEST_KEPT = 1 << 30
+"""Bytes of the largest file whose contents are kept in memory; no kernel and no initrd is near that."""
+
 _SYMLINKS_FOLLOWED = 40
 """As many as the kernel follows in one path; see path_resolution(7)."""
 
@@ -54,7 +57,7 @@ class LayerTree:
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
         real = resolve(self, path)
         if real not in self._contents:
-            raise ImageError(f"there is no file {path!r}")
+            raise ImageError(f"there is no file {path!r} that could be read")
         return self._contents[real]
 
     def _add(self, entry: Entry, keep: Callable[[str], bool]) -> None:
@@ -71,7 +74,7 @@ class LayerTree:
                 self._links[path] = entry.target
             case HardLink() if entry.target in self._contents:
                 self._contents[path] = self._contents[entry.target]
-            case File() if keep(path):
+            case File() if keep(path) and entry.content.size <= _LARGEST_KEPT:
                 self._contents[path] = entry.content.read()
             case _:
                 pass

@@ -59,7 +59,7 @@ def _commands(entry: Entry, tree: Tree, root: Path) -> Iterator[str]:
         yield f"rm /{entry.path}"
     match entry:
         case File():
-            yield f"write {root / entry.path} /{entry.path}"
+            yield f'write "{root / entry.path}" /{entry.path}'
         case Symlink():
             yield f"symlink /{entry.path} {entry.target}"
         case _:

@@ -1,8 +1,7 @@
 """How people make a guest by hand: short shell scripts that copy a master's image and put the guest's files into it.
 
 Each makes `root.img`, `swap.img` and `guest.cfg` in the folder $OUT of the image $BASE, with the files of the folder
-$EDITS, and syncs them. So they do the same work as Guestfarm, as far as they can: what is not Guestfarm's is theirs to
-leave out.
+$EDITS, and syncs them: what Guestfarm makes of a guest, without what is Guestfarm's alone (README.md has the list).
 """
 
 _COPY = """

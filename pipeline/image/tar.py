@@ -136,13 +136,12 @@ def _add(archive: tarfile.TarFile, entry: Entry) -> None:
         return
     metadata = entry.metadata
     member.mode, member.uid, member.gid = metadata.mode, metadata.uid, metadata.gid
-    seconds, nanoseconds = divmod(metadata.mtime, 10**9)
-    member.mtime = seconds
+    member.mtime = metadata.mtime // 10**9
     pax = {
         _XATTR + name.replace("%", "%25").replace("=", "%3D"): value.decode("utf-8", "surrogateescape")
         for name, value in metadata.xattrs
     }
-    member.pax_headers = pax | ({"mtime": f"{seconds}.{nanoseconds:09d}"} if nanoseconds else {})
+    member.pax_headers = pax | ({"mtime": f"{Decimal(metadata.mtime).scaleb(-9):f}"} if metadata.mtime % 10**9 else {})
     match entry:
         case File():
             member.size = entry.content.size

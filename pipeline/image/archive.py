@@ -59,13 +59,17 @@ class _StrictTarInfo(tarfile.TarInfo):
     """
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         try:
-            header = super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # typeshed leaves out the exceptions of headers
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"damaged or cut off: {error}") from error
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type in _HEADERS and header.size > _LONGEST_HEADER):
             raise tarfile.ReadError(f"damaged: a header says that {header.size} bytes follow")
         return header

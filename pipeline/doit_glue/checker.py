@@ -23,8 +23,10 @@ class Digests:
         """The digest of the file at `path`, which is in the state `status`."""
         if self._known is None:
             self._known = self._read()
-        # The time of change (ctime) cannot be set: it differs even when size and mtime were made the same again.
-        stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino} {status.st_dev}"
+        # The time of change (ctime) cannot be set: it differs even when size and mtime were made the same again. But a
+        # new hard link is a change, too, and a kernel gets one with each guest.
+        changed = status.st_ctime_ns if status.st_nlink == 1 else 0
+        stamp = f"{status.st_size} {status.st_mtime_ns} {changed} {status.st_ino} {status.st_dev}"
         known = self._known.get(path)
         if known is None or known[0] != stamp:
             known = (stamp, digest.of_file(Path(path)))

@@ -6,9 +6,11 @@ from typing import Any
 from pipeline.image.inode import Inode
 from pipeline.image.layer import Content
 from pipeline.image.libext2fs import (
+    EXTENT_CURRENT,
     FALLOCATE_INITIALISED,
     GOAL_ANYWHERE,
     INCOMPAT_EXTENTS,
+    INODE_EXTENTS,
     check,
     ffi,
     library,
@@ -50,6 +52,8 @@ class Blocks:
 
     def _runs(self, number: int, inode: Inode, start: int, count: int) -> list[tuple[int, int, int]]:
         """Where `count` blocks of a file lie, as (offset from `start`, first block of the file system, length)."""
+        if inode.i_flags & INODE_EXTENTS:
+            return self._extents(number, inode, start, count)
         runs: list[tuple[int, int, int]] = []
         physical = ffi.new("blk64_t *")
         for offset in range(count):
@@ -58,6 +62,25 @@ class Blocks:
                 runs[-1] = (*runs[-1][:2], runs[-1][2] + 1)
             else:
                 runs.append((offset, physical[0], 1))
+        return runs
+
+    def _extents(self, number: int, inode: Inode, start: int, count: int) -> list[tuple[int, int, int]]:
+        """The same by extents, of which there are far fewer than blocks."""
+        runs: list[tuple[int, int, int]] = []
+        handle = ffi.new("ext2_extent_handle_t *")
+        extent: Any = ffi.new("struct ext2fs_extent *")
+        check(self._library.ext2fs_extent_open2(self._fs, number, inode, handle))
+        try:
+            offset = 0
+            while offset < count:
+                check(self._library.ext2fs_extent_goto(handle[0], start + offset))
+                check(self._library.ext2fs_extent_get(handle[0], EXTENT_CURRENT, extent))
+                into = start + offset - extent.e_lblk
+                length = min(extent.e_len - into, count - offset)
+                runs.append((offset, extent.e_pblk + into, length))
+                offset += length
+        finally:
+            self._library.ext2fs_extent_free(handle[0])
         return runs
 
 

@@ -106,6 +106,15 @@ long ext2fs_fallocate(ext2_filsys fs, int flags, ext2_ino_t number, void *inode,
                       blk64_t length);
 long ext2fs_bmap2(ext2_filsys fs, ext2_ino_t number, void *inode, char *block_buf, int bmap_flags, blk64_t block,
                   int *ret_flags, blk64_t *physical);
+typedef struct ext2_extent_handle *ext2_extent_handle_t;
+struct ext2fs_extent {
+    blk64_t e_pblk, e_lblk;
+    uint32_t e_len, e_flags;
+};
+long ext2fs_extent_open2(ext2_filsys fs, ext2_ino_t number, void *inode, ext2_extent_handle_t *handle);
+long ext2fs_extent_goto(ext2_extent_handle_t handle, blk64_t block);
+long ext2fs_extent_get(ext2_extent_handle_t handle, int flags, struct ext2fs_extent *extent);
+void ext2fs_extent_free(ext2_extent_handle_t handle);
 long ext2fs_punch(ext2_filsys fs, ext2_ino_t number, void *inode, char *block_buf, blk64_t start, blk64_t end);
 long ext2fs_inode_size_set(ext2_filsys fs, void *inode, long size);
 long io_channel_set_options(io_channel channel, const char *options);
@@ -133,6 +142,7 @@ FLAG_64BITS = 0x20000
 FLUSH_NO_SYNC = 1
 FALLOCATE_INITIALISED = 0x2 | 0x8
 """EXT2_FALLOCATE_FORCE_INIT and EXT2_FALLOCATE_INIT_BEYOND_EOF: blocks that will be written at once."""
+EXTENT_CURRENT = 0
 GOAL_ANYWHERE = 2**64 - 1
 ROOT_INODE = 2
 LINK_MAX = 65000

@@ -74,10 +74,13 @@ def _entry(file: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Ent
 
 def _chunks(file: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[tuple[int, bytes]]:
     with master_errors(file):
-        source = cast(IO[bytes], archive.extractfile(member))  # only directories and links have none
+        # What has no holes is read right from the archive, which is a good deal faster.
+        whole = member.sparse is None
+        source = cast(IO[bytes], archive.fileobj if whole else archive.extractfile(member))
+        begin = member.offset_data if whole else 0
         for start, end in _data_runs(member):
             for offset in range(start, end, CHUNK):
-                source.seek(offset)
+                source.seek(begin + offset)
                 data = source.read(min(CHUNK, end - offset))
                 if len(data) != min(CHUNK, end - offset):
                     raise tarfile.ReadError(f"{member.name!r} is cut off")

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -66,6 +67,11 @@ def is_sparse(path: Path) -> bool:
     """Whether a file has holes."""
     status = path.stat()
     return status.st_blocks * 512 < status.st_size
+
+
+def times_in(image: Path, moments: range) -> set[int]:
+    """Which of these seconds since 1970 are in an image: in superblocks and inodes, they are numbers of 32 bits."""
+    return set(array("I", image.read_bytes())) & set(moments)
 
 
 def debugfs(image: Path, request: str) -> bytes:

@@ -10,7 +10,7 @@ from pipeline.errors import ProcessError
 from pipeline.image import swap
 from tests.image import images
 from tests.image.images import MIB
-from tests.machine import need_root, run
+from tests.machine import run
 
 UUID_OF_SWAP = UUID("99999999-8888-4777-a666-555555555555")
 
@@ -33,19 +33,6 @@ def test_same_bytes_at_any_time(tmp_path: Path) -> None:
     for name in ("first", "second"):
         swap.build(tmp_path / name, MIB, UUID_OF_SWAP)
     run("cmp", tmp_path / "first", tmp_path / "second")
-
-
-def test_kernel_takes_it(tmp_path: Path) -> None:
-    """It has holes, which the kernel minds in files; a guest has it as a disk, and this does, too."""
-    need_root()
-    image = tmp_path / "swap.img"
-    swap.build(image, MIB, UUID_OF_SWAP)
-    device = run("losetup", "--find", "--show", image).strip()
-    try:
-        run("swapon", device)
-        run("swapoff", device)
-    finally:
-        run("losetup", "--detach", device)
 
 
 def test_too_small(tmp_path: Path) -> None:

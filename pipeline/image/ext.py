@@ -120,6 +120,11 @@ class FileSystem:
         checksums = superblock.s_feature_ro_compat & libext2fs.RO_COMPAT_METADATA_CSUM
         return not checksums or bool(superblock.s_feature_incompat & libext2fs.INCOMPAT_CSUM_SEED)
 
+    @property
+    def has_orphan_file(self) -> bool:
+        """Whether it has an orphan file, which Linux knows since 5.15."""
+        return bool(self._fs.super.s_feature_compat & libext2fs.COMPAT_ORPHAN_FILE)
+
     def exists(self, path: str) -> bool:
         """Whether there is something at `path`, symlinks followed."""
         return self._tree.resolve(path) is not None

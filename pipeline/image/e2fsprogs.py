@@ -68,7 +68,7 @@ def keep_checksum_seed(image: Path) -> None:
 
     That is the feature metadata_csum_seed, which Linux knows since 4.4.
     """
-    process.run(["tune2fs", "-O", "metadata_csum_seed", image], environment=_FIXED_TIME)
+    process.run(["tune2fs", "-O", "metadata_csum_seed", image], environment=_ENVIRONMENT)
 
 
 def version() -> str:

@@ -22,6 +22,7 @@ MADE_BY_HAND = {
     "ext4": ["-t", "ext4"],
     "ext4-uninit_bg": ["-t", "ext4", "-O", "uninit_bg,^metadata_csum"],
     "ext4-metadata_csum": ["-t", "ext4", "-O", "metadata_csum,^metadata_csum_seed"],
+    "ext4-orphan_file": ["-t", "ext4", "-O", "metadata_csum,^metadata_csum_seed,orphan_file"],
     "ext4-newest": ["-t", "ext4", "-O", "metadata_csum,metadata_csum_seed,orphan_file,inline_data"],
 }
 

@@ -23,7 +23,7 @@ def users(image: Path) -> Iterator[str]:
     except FileNotFoundError:
         return
     yield from _loop_devices(status)
-    yield from _locks(status)
+    yield from _locks(image, status)
     yield from _writers(status)
 
 
@@ -37,9 +37,10 @@ def _loop_devices(image: os.stat_result) -> Iterator[str]:
             yield f"the loop device /dev/{backing.parts[3]}"
 
 
-def _locks(image: os.stat_result) -> Iterator[str]:
+def _locks(image: Path, status: os.stat_result) -> Iterator[str]:
     """What /proc/locks has, see proc_locks(5). QEMU's are open file description locks, which belong to no process."""
-    inode = f"{os.major(image.st_dev):02x}:{os.minor(image.st_dev):02x}:{image.st_ino}"
+    major, minor = _device(image) or (os.major(status.st_dev), os.minor(status.st_dev))
+    inode = f"{major:02x}:{minor:02x}:{status.st_ino}"
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
         if "->" not in fields and inode in fields:
@@ -47,11 +48,25 @@ def _locks(image: os.stat_result) -> Iterator[str]:
             yield f"{kind} lock" + ("" if holder == "-1" else f" of {_process(int(holder))}")
 
 
+def _device(image: Path) -> tuple[int, int] | None:
+    """The device of the mount that `image` is on, if we see that; stat(2) has others for btrfs' subvolumes."""
+    descriptor = os.open(image, os.O_PATH)
+    try:
+        mount = _field(Path(f"/proc/self/fdinfo/{descriptor}"), "mnt_id:")
+    finally:
+        os.close(descriptor)
+    for fields in map(str.split, Path("/proc/self/mountinfo").read_text().splitlines()):
+        if fields[0] == mount:
+            major, _, minor = fields[2].partition(":")
+            return int(major), int(minor)
+    return None
+
+
 def _writers(image: os.stat_result) -> Iterator[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             descriptors = [path for path in (process / "fd").iterdir() if _is(path, image)]
-            writes = any(_flags(process / "fdinfo" / path.name) & _WRITABLE for path in descriptors)
+            writes = any(_writes(process / "fdinfo" / path.name) for path in descriptors)
         except OSError:  # it ended, or is somebody else's
             continue
         if writes and int(process.name) != os.getpid():
@@ -61,12 +76,16 @@ def _writers(image: os.stat_result) -> Iterator[str]:
 def _is(descriptor: Path, image: os.stat_result) -> bool:
     try:
         return os.path.samestat(descriptor.stat(), image)
-    except FileNotFoundError:
+    except OSError:  # it is closed, or on a file system that is not for us to see
         return False
 
 
-def _flags(fdinfo: Path) -> int:
-    return next(int(line.split()[1], 8) for line in fdinfo.read_text().splitlines() if line.startswith("flags:"))
+def _writes(fdinfo: Path) -> bool:
+    return bool(int(_field(fdinfo, "flags:"), 8) & _WRITABLE)
+
+
+def _field(fdinfo: Path, name: str) -> str:
+    return next(line.split()[1] for line in fdinfo.read_text().splitlines() if line.startswith(name))
 
 
 def _process(number: int) -> str:

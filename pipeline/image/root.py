@@ -28,6 +28,8 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
         if not in_superblock:
             e2fsprogs.change_uuid(draft, uuid)
         _check_written(draft, layer, uuid)
+        if allocate:
+            blank.allocate(draft)
 
 
 def _check_written(image: Path, layer: Iterable[Entry], uuid: UUID) -> None:

@@ -106,6 +106,11 @@ def test_networkd_is_enabled_as_systemctl_does_it() -> None:
     }
 
 
+def test_networkd_is_left_alone_without_a_network() -> None:
+    """Or the boot waits for an interface that there is not."""
+    assert not list(networkd.entries(guest(nics=())))
+
+
 def test_resolver_names_each_server_once() -> None:
     nics = (nic("10.0.0.11/24", None, "10.0.0.1", "9.9.9.9"), nic(None, None, "9.9.9.9", "fd00::1"))
     written = contents(resolver.entries(guest(nics=nics), tree()))

@@ -22,10 +22,10 @@ def is_in(tree: Tree) -> bool:
 
 
 def entries(guest: Guest) -> Iterator[Entry]:
-    """A .network file for each of the guest's MAC addresses, and the links that enable networkd."""
+    """A .network file for each of the guest's MAC addresses, and the links that enable networkd: not without any."""
     for number, nic in enumerate(guest.nics):
         yield text(f"etc/systemd/network/10-eth{number}.network", _network(nic))
-    for link, unit in _ENABLED.items():
+    for link, unit in _ENABLED.items() if guest.nics else ():
         yield Symlink(f"etc/systemd/system/{link}", Metadata(mode=0o777), f"/lib/systemd/system/{unit}")
 
 

@@ -70,4 +70,5 @@ def _tree(site: Site, master: Master) -> Iterator[Tree]:
         with ext.open(master.source.path, write=False) as filesystem:
             yield filesystem
     else:
-        yield LayerTree(tar.entries(site.rootfs(master)), keep=kernel.wanted)
+        named = {str(path).lstrip("/") for path in (master.kernel, master.initrd) if path is not None}
+        yield LayerTree(tar.entries(site.rootfs(master)), keep=lambda path: path in named or kernel.wanted(path))

@@ -144,3 +144,11 @@ def test_allocated_disks_are_allocated(workshop: Workshop) -> None:
         path = workshop.path(f"bases/debian-ext4-16M-full/{name}.img")
         assert path.stat().st_blocks * 512 >= 16 << 20
     assert workshop.path("guests/deb01/root.img").stat().st_blocks * 512 >= 16 << 20
+
+
+def test_a_kernel_in_a_folder_of_its_own(workshop: Workshop) -> None:
+    workshop.write_master({"opt": None, "opt/linux": b"another kernel", "opt/initrd": b"another initrd"})
+    workshop.change_list("tar: debian.tar", "tar: debian.tar, kernel: /opt/linux, initrd: /opt/initrd")
+    workshop.doit("config:deb01")
+    assert workshop.path("guests/deb01/vmlinuz").read_bytes() == b"another kernel"
+    assert workshop.path("guests/deb01/initrd.img").read_bytes() == b"another initrd"

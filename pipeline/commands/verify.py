@@ -1,5 +1,6 @@
 """`doit manifest` writes down what guests' artifacts are; `doit verify` reads them all again, and compares."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -56,9 +57,9 @@ class _GuestsCommand(SiteCommand):
         except (GuestfarmError, OSError) as error:
             return [str(error)]
 
+    @abstractmethod
     def problems(self, guest: Guest, own: Sequence[Task], tasks: dict[str, Task]) -> Sequence[str]:
         """Do it for one guest, whose `own` tasks these are, and tell what went wrong, one line each."""
-        raise NotImplementedError
 
 
 class Manifest(_GuestsCommand):

@@ -137,6 +137,7 @@ def test_interrupted_programs_leave_nobody_behind(number: signal.Signals, progra
         import signal, sys
         from pipeline.process import run
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore for what is in the background
         run(["sh", "-c", {program.format(pipe=pipe)!r}])
     """
     ours = subprocess.Popen([sys.executable, "-c", dedent(script)], cwd=ROOT, stderr=subprocess.DEVNULL)

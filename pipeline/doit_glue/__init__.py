@@ -15,11 +15,6 @@ from pipeline.doit_glue.state import State
 from pipeline.doit_glue.user_errors import USER_ERROR, user_errors
 
 
-def variable(name: str, default: str) -> str:
-    """The value that the user gave a variable on doit's command line, as in `doit guests=site.yaml`."""
-    return str(doit.get_var(name, default))
-
-
 def path_variable(name: str, default: str) -> Path:
     """A variable that is a path: if given, relative to where the user is; if not, to dodo.py, which is where doit is.
 
@@ -62,5 +57,4 @@ __all__ = [
     "is_up_to_date",
     "path_variable",
     "user_errors",
-    "variable",
 ]

@@ -88,7 +88,6 @@ long ext2fs_new_inode(ext2_filsys fs, ext2_ino_t dir, int mode, void *map, ext2_
 void ext2fs_inode_alloc_stats2(ext2_filsys fs, ext2_ino_t inode, int inuse, int isdir);
 long ext2fs_read_inode_full(ext2_filsys fs, ext2_ino_t number, void *inode, int size);
 long ext2fs_write_inode_full(ext2_filsys fs, ext2_ino_t number, void *inode, int size);
-long ext2fs_write_new_inode(ext2_filsys fs, ext2_ino_t number, void *inode);
 int ext2fs_inode_has_valid_blocks2(ext2_filsys fs, void *inode);
 int ext2fs_is_fast_symlink(void *inode);
 
@@ -127,7 +126,6 @@ long ext2fs_xattrs_open(ext2_filsys fs, ext2_ino_t number, ext2_xattr_handle **h
 long ext2fs_xattrs_read(ext2_xattr_handle *handle);
 long ext2fs_xattrs_close(ext2_xattr_handle **handle);
 long ext2fs_xattr_set(ext2_xattr_handle *handle, const char *key, const void *value, size_t length);
-long ext2fs_xattr_get(ext2_xattr_handle *handle, const char *key, void **value, size_t *length);
 long ext2fs_free_ext_attr(ext2_filsys fs, ext2_ino_t number, void *inode);
 const char *error_message(long code);
 """)
@@ -175,7 +173,6 @@ DIR_NO_SPACE = 2133571366
 BLOCK_ALLOC_FAIL = 2133571400
 INODE_ALLOC_FAIL = 2133571401
 FILE_NOT_FOUND = 2133571404
-EA_KEY_NOT_FOUND = 2133571490
 
 
 class ExtError(ImageError):

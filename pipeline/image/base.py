@@ -1,8 +1,4 @@
-"""Bases: root file systems that guests' disks are clones of, made in three steps from zeros to a populated image.
-
-Each step that is to leave an image allocated sees to that at its end: newer e2fsprogs (seen: 1.47.2) zero by punching
-holes, whatever their options.
-"""
+"""Bases: root file systems that guests' disks are clones of, made in three steps from zeros to a populated image."""
 
 from pathlib import Path
 from uuid import UUID
@@ -20,19 +16,15 @@ POPULATE_RECIPE = 1
 
 def zero(target: Path, size: int, *, allocate: bool) -> None:
     """Make an image of `size` zero bytes: sparse, or with all of its space on the disk. Raises ImageError."""
-    with publish(target, room=size if allocate else 0) as draft:
+    with publish(target, room=size if allocate else 0, allocated=allocate) as draft:
         blank.create(draft, size)
-        if allocate:
-            blank.allocate(draft)
 
 
 def format(zeros: Path, target: Path, filesystem: str, uuid: UUID, *, allocate: bool) -> None:
     """Clone `zeros`, and make an empty ext2, ext3 or ext4 `filesystem` of it. Raises ImageError or ProcessError."""
-    with publish(target, room=zeros.stat().st_size if allocate else 0) as draft:
+    with publish(target, room=zeros.stat().st_size if allocate else 0, allocated=allocate) as draft:
         clone(zeros, draft, allocate=allocate)
         e2fsprogs.format(draft, filesystem, uuid, allocated=allocate)
-        if allocate:
-            blank.allocate(draft)
         with ext.open(draft, write=False) as made:
             if filesystem != "ext2" and not made.has_journal:
                 raise ImageError(f"{target}: too small for {filesystem}'s journal", "give it a larger size, or ext2")
@@ -44,7 +36,7 @@ def populate(formatted: Path, target: Path, master: Layer, contents: Contents, *
     Raises ImageError, also when the master is no longer what it was, or does not fit.
     """
     room = formatted.stat().st_size if allocate else blank.space(formatted) + contents.room
-    with publish(target, room=room) as draft:
+    with publish(target, room=room, allocated=allocate) as draft:
         clone(formatted, draft, allocate=allocate)
         seen = Digest()
         with ext.open(draft) as filesystem:
@@ -53,8 +45,6 @@ def populate(formatted: Path, target: Path, master: Layer, contents: Contents, *
             raise ImageError("the master changed while it was read", "run doit again")
         e2fsprogs.index(draft)
         e2fsprogs.check(draft)
-        if allocate:
-            blank.allocate(draft)
 
 
 def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that is expected of it
@@ -74,7 +64,7 @@ def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that
             f"{image} has {image.stat().st_size} bytes, and the guests' root disks {size}", "give them a larger root"
         )
     e2fsprogs.check(image)
-    with publish(target, room=size if allocate else blank.space(image)) as draft:
+    with publish(target, room=size if allocate else blank.space(image), allocated=allocate) as draft:
         clone(image, draft, allocate=allocate)
         if of_image(draft) != contents:
             raise ImageError("the master changed while it was read", "run doit again")
@@ -85,12 +75,8 @@ def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that
             # tune2fs -U makes the checksums anew, but not those of the orphan file: seen with e2fsprogs 1.47.2.
             e2fsprogs.keep_checksum_seed(draft)
         blank.extend(draft, size)
-        if allocate:
-            blank.allocate(draft)
         e2fsprogs.grow(draft)
         e2fsprogs.check(draft)
-        if allocate:
-            blank.allocate(draft)
 
 
 def of_image(image: Path) -> Contents:

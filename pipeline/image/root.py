@@ -17,7 +17,8 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
 
     What was written is read back. Raises ImageError or ProcessError; `target` is whole, or what it was.
     """
-    with publish(target, room=base.stat().st_size if allocate else blank.space(base)) as draft:
+    room = base.stat().st_size if allocate else blank.space(base)
+    with publish(target, room=room, allocated=allocate) as draft:
         clone(base, draft, allocate=allocate)
         with ext.open(draft) as filesystem:
             layer = list(identity(filesystem))
@@ -28,8 +29,6 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
         if not in_superblock:
             e2fsprogs.change_uuid(draft, uuid)
         _check_written(draft, layer, uuid)
-        if allocate:
-            blank.allocate(draft)
 
 
 def _check_written(image: Path, layer: Iterable[Entry], uuid: UUID) -> None:

@@ -11,6 +11,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.control import TaskControl
 from doit.task import Task
 
+from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue import processes, space, user_errors
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
@@ -24,6 +25,30 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     """Runs tasks: one run at a time in a build folder, and what it finished stays finished however it ends."""
 
     name = "run"
+
+    def __init__(self, cmds: Any = None, **options: Any) -> None:  # noqa: ANN401  # whatever doit's own takes
+        super().__init__(cmds=cmds, **options)
+        self._beginnings = {"cmds": cmds, **options}
+        self._commands: Any = cmds or {}
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """Run tasks; for VERB:GUEST, where VERB is a command of ours for guests, do that command for these guests.
+
+        There is no task of such a name: doit refuses a task creator that is called like a command.
+        """
+        verb = next(
+            filter(self._is_for_guests, (argument.partition(":")[0] for argument in in_args if ":" in argument)), ""
+        )
+        if not verb:
+            return int(super().parse_execute(in_args))
+        command = self._commands.get_plugin(verb)(**self._beginnings)
+        return int(command.parse_execute([argument.removeprefix(f"{verb}:") for argument in in_args]))
+
+    def _is_for_guests(self, verb: str) -> bool:
+        if verb not in self._commands:
+            return False
+        command = self._commands.get_plugin(verb)
+        return isinstance(command, type) and issubclass(command, SiteCommand) and command.takes_guests
 
     def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes
         self.dep_manager: Any

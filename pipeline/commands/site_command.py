@@ -1,19 +1,36 @@
 """What our commands that look at a farm's artifacts have in common."""
 
-from typing import Any
+from fnmatch import fnmatchcase
+from getopt import GetoptError, gnu_getopt
+from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
+from doit.cmdparse import CmdParseError
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
 from pipeline.doit_glue import user_errors
+from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm.model import Guest
+from pipeline.farm.readers import did_you_mean
 from pipeline.tasks import Site
 
 
 class SiteCommand(DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """A doit command for dodo.py's site, its tasks and what is on record of them."""
+
+    takes_guests: ClassVar[bool] = False
+    """Whether its arguments are guests: then `doit VERB:GUEST` is another way to say `doit VERB GUEST`."""
+
+    def parse_execute(self, in_args: list[str]) -> int:
+        """As doit's own commands do, but options may also follow the other arguments."""
+        try:
+            given, rest = gnu_getopt(in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
+        except GetoptError as error:
+            raise CmdParseError(f"{error}; {self.bin_name} help {self.name} lists the options") from error
+        options = [part for name, value in given for part in ((name, value) if self._takes_value(name) else (name,))]
+        return int(super().parse_execute([*options, "--", *rest]))
 
     def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
         """Do what the user asked for; problems that he can mend are shown as one line each."""
@@ -39,9 +56,19 @@ class SiteCommand(DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return tasks
 
     def guests(self, names: list[str]) -> list[Guest]:
-        """The guests with these names, or all."""
+        """The guests with these names, each once, or all; in a name, * and ? are what they are to shells.
+
+        Raises GuestfarmError for names that no guest has.
+        """
         guests = self.site.farm.guests
-        unknown = [name for name in names if name not in guests]
+        found = {name: [known for known in guests if fnmatchcase(known, name)] for name in names}
+        unknown = [name for name, matches in found.items() if not matches]
         if unknown:
-            raise InvalidCommand(f"no such guest in the list: {', '.join(unknown)}")
-        return [guests[name] for name in names] if names else list(guests.values())
+            raise GuestfarmError(
+                f"no such guest in the list: {', '.join(map(quoted, unknown))}", did_you_mean(unknown[0], guests)
+            )
+        chosen = dict.fromkeys(known for matches in found.values() for known in matches) if names else guests
+        return [guests[name] for name in chosen]
+
+    def _takes_value(self, option: str) -> bool:
+        return self.cmdparser.get_option(option)[0].type is not bool

@@ -32,6 +32,7 @@ _READERS = {
 class _GuestsCommand(SiteCommand):
     """A command that reads guests' artifacts, several guests at a time, and says a line for each."""
 
+    takes_guests = True
     doc_usage = "[GUEST ...]"
     cmd_options = (_READERS,)
 

@@ -78,8 +78,8 @@ def test_a_guest_that_is_not_built_or_not_there(workshop: Workshop) -> None:
     assert run.code == 1
     assert "root:deb01 is not built; run doit first" in run.output
     run = workshop.doit("manifest", "nobody", check=False)
-    assert run.code == 3
-    assert "no such guest in the list: nobody" in run.output
+    assert run.code == 2
+    assert "no such guest in the list: 'nobody'" in run.output
 
 
 def test_no_manifest_of_a_modified_guest(built: Workshop) -> None:

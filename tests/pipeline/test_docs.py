@@ -95,7 +95,7 @@ $ doit list --all -q | grep root; ls "$PWD"; grep images guests.yaml
 root:three
 ...
 masters
-"images": "/srv/im…s"
+"images": /srv/im…s
 $ pwd; doit none
 /srv/farm
 ...

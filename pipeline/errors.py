@@ -27,6 +27,10 @@ class ProcessError(GuestfarmError):
     """A program is missing, or said that it failed."""
 
 
+class HostError(GuestfarmError):
+    """What the host has of a guest cannot be looked at, or must not be changed now."""
+
+
 class MasterError(GuestfarmError):
     """A master cannot be what the guests' root file systems start from."""
 

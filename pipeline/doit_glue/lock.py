@@ -1,10 +1,10 @@
 """The lock that a run holds on its build folder: two at once would overwrite each other's work."""
 
-import fcntl
 import os
 from pathlib import Path
 
 from pipeline.errors import GuestfarmError
+from pipeline.host.lock import acquire
 
 
 class BuildLock:
@@ -22,18 +22,12 @@ class BuildLock:
         if self._descriptor is not None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode() or "?"
-            os.close(descriptor)
+        lock = acquire(self._path)
+        if isinstance(lock, str):
             raise GuestfarmError(
-                f"{self._path.parent}: process {holder} is building here already", "wait until it has ended"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._descriptor = descriptor
+                f"{self._path.parent}: process {lock} is building here already", "wait until it has ended"
+            )
+        self._descriptor = lock
 
     def release(self) -> None:
         """Let the next one in."""

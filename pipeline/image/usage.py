@@ -1,5 +1,7 @@
-"""Who is using an image: loop devices, locks, and processes that have it open for writing."""
+"""Who is using an image: loop devices, locks, and processes that have it open."""
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +18,46 @@ def check_unused(image: Path) -> None:
         raise ImageError(f"{image} is in use by {', '.join(found)}", "end that first")
 
 
-def users(image: Path) -> Iterator[str]:
-    """Everything that is known to use `image`, in words. An ordinary user sees only processes of his own."""
+def check_idle(image: Path) -> None:
+    """Raise ImageError unless it is certain that nobody has `image` open, not even to read, and nobody has it locked.
+
+    Descriptors of this process count, too. The kernel is asked, which knows of processes of other users and in other
+    containers, by a lease: see F_SETLEASE in fcntl(2). Where a file system has none, it takes root to be certain.
+    """
+    found = list(users(image, readers=True))
+    if found:
+        raise ImageError(f"{image} is in use by {', '.join(found)}", "end that first")
+    try:
+        descriptor = os.open(image, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImageError(f"{image}: {error.strerror}") from error
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN:
+            raise ImageError(
+                f"{image} is in use by somebody who cannot be seen from here",
+                f"end that first; fuser {image} as root may tell who it is",
+            ) from error
+        if os.geteuid() != 0:
+            raise ImageError(f"{image}: whether anybody uses it, only root can tell here", "run it as root") from error
+    finally:
+        os.close(descriptor)
+
+
+def users(image: Path, *, readers: bool = False) -> Iterator[str]:
+    """Everything that is known to use `image`, in words. An ordinary user sees only processes of his own.
+
+    A process that can only read it does not count, unless with `readers`.
+    """
     try:
         status = image.stat()
     except FileNotFoundError:
         return
     yield from _loop_devices(status)
     yield from _locks(image, status)
-    yield from _writers(status)
+    yield from _processes(status, readers)
 
 
 def _loop_devices(image: os.stat_result) -> Iterator[str]:
@@ -34,7 +67,9 @@ def _loop_devices(image: os.stat_result) -> Iterator[str]:
         except OSError:  # detached meanwhile, or its file is deleted
             continue
         if same:
-            yield f"the loop device /dev/{backing.parts[3]}"
+            device = f"/dev/{backing.parts[3]}"
+            points = [fields[4] for fields in _mounts() if device in fields[fields.index("-") :]]
+            yield f"the loop device {device}" + "".join(f", mounted at {point}" for point in points[:1])
 
 
 def _locks(image: Path, status: os.stat_result) -> Iterator[str]:
@@ -55,21 +90,26 @@ def _device(image: Path) -> tuple[int, int] | None:
         mount = _field(Path(f"/proc/self/fdinfo/{descriptor}"), "mnt_id:")
     finally:
         os.close(descriptor)
-    for fields in map(str.split, Path("/proc/self/mountinfo").read_text().splitlines()):
+    for fields in _mounts():
         if fields[0] == mount:
             major, _, minor = fields[2].partition(":")
             return int(major), int(minor)
     return None
 
 
-def _writers(image: os.stat_result) -> Iterator[str]:
+def _mounts() -> Iterator[list[str]]:
+    """The fields of each line of /proc/self/mountinfo, see proc_pid_mountinfo(5)."""
+    yield from map(str.split, Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def _processes(image: os.stat_result, readers: bool) -> Iterator[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             descriptors = [path for path in (process / "fd").iterdir() if _is(path, image)]
-            writes = any(_writes(process / "fdinfo" / path.name) for path in descriptors)
+            uses = any(readers or _writes(process / "fdinfo" / path.name) for path in descriptors)
         except OSError:  # it ended, or is somebody else's
             continue
-        if writes and int(process.name) != os.getpid():
+        if uses and int(process.name) != os.getpid():
             yield _process(int(process.name))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ImageError
-from pipeline.image.usage import check_unused, users
+from pipeline.image.usage import check_idle, check_unused, users
 from tests.conftest import Mount
 from tests.image import images
 from tests.image.images import MIB
@@ -98,3 +98,61 @@ def test_a_loop_device(image: Path) -> None:
     finally:
         run("losetup", "--detach", device)
     check_unused(image)
+
+
+def test_idle(image: Path) -> None:
+    check_idle(image)
+    with image.open("r+b"), pytest.raises(ImageError, match="in use by somebody who cannot be seen"):
+        check_idle(image)
+    check_idle(image)
+
+
+@pytest.mark.parametrize("flags", ["os.O_RDONLY", "os.O_RDWR"])
+def test_idle_is_not_even_read(flags: str, image: Path) -> None:
+    with (
+        other_process(f"os.open(sys.argv[1], {flags})", image) as pid,
+        pytest.raises(ImageError, match=rf"root.img is in use by process {pid} \(.*\); end that first"),
+    ):
+        check_idle(image)
+
+
+def test_idle_is_not_on_a_loop_device(image: Path, mount: Mount) -> None:
+    need_root()
+    run("mkfs.ext4", "-q", image)
+    point = mount(image, "-o", "loop,ro")
+    with pytest.raises(ImageError, match=rf"in use by the loop device /dev/loop\d+, mounted at {point}"):
+        check_idle(image)
+
+
+@pytest.mark.parametrize("flags", ["os.O_RDONLY", "os.O_RDWR"])
+def test_idle_for_those_who_cannot_see(flags: str, image: Path) -> None:
+    """The kernel knows what an ordinary user cannot see: what root has open."""
+    need_root()
+    with other_process(f"os.open(sys.argv[1], {flags})", image):
+        assert as_nobody(image) == 1
+    assert as_nobody(image) == 0
+
+
+def as_nobody(image: Path) -> int:
+    """1 if an ordinary user finds that the image, which is his, is not idle, and cannot say why."""
+    os.chown(image, 65534, 65534)
+    image.parent.chmod(0o755)
+    child = os.fork()
+    if child == 0:
+        code = 2
+        try:
+            os.chdir(image.parent)
+            os.setgid(65534)
+            os.setuid(65534)
+            check_idle(Path(image.name))
+            code = 0
+        except ImageError as error:
+            code = 1 if "somebody who cannot be seen" in str(error) else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_what_is_no_file_is_not_idle(tmp_path: Path) -> None:
+    with pytest.raises(ImageError):
+        check_idle(tmp_path / "none")

@@ -3,6 +3,7 @@
 # make fuzz     tries generated input for some minutes
 # make setup    only sets up
 # make lint     only checks style and types
+# make docs     re-makes the reference in docs/ that is made from the code
 # make lock     re-makes the lock file for what pyproject.toml asks; LOCK_FLAGS=--upgrade: all at their newest
 
 PYTHON = python3
@@ -37,7 +38,7 @@ STAMP = .venv/set-up
 PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 
 .DELETE_ON_ERROR:
-.PHONY: all setup packages test fuzz lint lock
+.PHONY: all setup packages test fuzz lint docs lock
 
 all: setup
 	.venv/bin/doit
@@ -52,6 +53,9 @@ lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy --strict
+
+docs: setup
+	.venv/bin/doit schema --markdown -o docs/guests.yaml.md
 
 setup: $(STAMP)
 

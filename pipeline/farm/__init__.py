@@ -4,10 +4,12 @@ From the file down to the model, each module builds on those above it:
 
     units, ranges, mac, identity, addresses   what small texts mean, and what is derived from names
     nodes, source      YAML as text that knows its line and column; source opens the file
-    readers, table     nodes as typed values, and the keys of a mapping declared as a table
+    readers, written   nodes as typed values, and back
+    table              the keys of a mapping declared as a table
     names, masters, guests, entries, schema   the keys of the list, in tables; ranges become guests
     rules, checks      what each guest obeys, and what no two may share
     model, build       the farm, with every default filled in and every identity derived
+    json_schema, reference   the same tables for editors and for people
 """
 
 import gc

@@ -19,6 +19,10 @@ Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
+ADDRESS_LIKE = "[0-9]{1,3}([.][0-9]{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+INTERFACE_LIKE = f"({ADDRESS_LIKE})/[0-9]{{1,3}}"
+"""What addresses, without and with a prefix length, look like: regular expressions."""
+
 _PADDED = re.compile(r"(^|\.)0[0-9]")
 
 

@@ -7,15 +7,15 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pipeline.farm import names
-from pipeline.farm.addresses import Address, Interface, parse_address, parse_interface
-from pipeline.farm.mac import parse_mac
+from pipeline.farm.addresses import ADDRESS_LIKE, INTERFACE_LIKE, Address, Interface, parse_address, parse_interface
+from pipeline.farm.mac import MAC_LIKE, parse_mac
 from pipeline.farm.model import Action, Allocation, FileSystem, LibvirtType, XenDevices, XenType
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError
-from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Size
+from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Schema, Size
 from pipeline.farm.table import Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 
-_PATH = Or("none", Parsed("an absolute path", names.parse_absolute_path))
+_PATH = Or("none", names.ABSOLUTE_PATH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,12 @@ class PinsReader:
     """A MAC address, or some for the guests of a range: {web07: 00:16:3e:12:34:56}."""
 
     form = "a MAC address like 00:16:3e:12:34:56, or a mapping of a range's guests to such"
-    _mac = Parsed(form, parse_mac)
+    _mac = Parsed(form, parse_mac, MAC_LIKE)
+
+    @property
+    def schema(self) -> Schema:
+        """One, or some."""
+        return {"anyOf": [self._mac.schema, {"type": "object", "additionalProperties": self._mac.schema}]}
 
     def read(self, node: Node) -> Pins:
         """The addresses. Raises ReadingError with the faults of each."""
@@ -86,17 +91,20 @@ SWAP: Final[Key[int | None]] = Key("swap", Or("none", Size(40 * KIB, 16 * TIB, 4
 BRIDGE: Final = Key("network.bridge", names.BRIDGE, "the host's bridge that the guest is on")
 ADDRESS: Final[Key[Interface | None]] = Key(
     "network.address",
-    Or("dhcp", Parsed("an address with its prefix length like 10.0.0.11/24", parse_interface)),
+    Or("dhcp", Parsed("an address with its prefix length like 10.0.0.11/24", parse_interface, INTERFACE_LIKE)),
     "the guest's own; with dhcp, gateway and nameservers of the defaults do not apply",
 )
 GATEWAY: Final[Key[Address | None]] = Key(
     "network.gateway",
-    Or("none", Parsed("an IP address like 10.0.0.1", parse_address)),
+    Or("none", Parsed("an IP address like 10.0.0.1", parse_address, ADDRESS_LIKE)),
     "the way out of the subnet",
     None,
 )
 NAMESERVERS: Final = Key(
-    "network.nameservers", Many(Parsed("an IP address like 10.0.0.1", parse_address)), "who resolves names", ()
+    "network.nameservers",
+    Many(Parsed("an IP address like 10.0.0.1", parse_address, ADDRESS_LIKE)),
+    "who resolves names",
+    (),
 )
 NETWORK: Final = Section(
     "network",

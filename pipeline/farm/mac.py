@@ -12,7 +12,10 @@ from itertools import count
 
 from pipeline.errors import GuestfarmError, quoted
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+MAC_LIKE = "[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
+"""What a MAC address looks like: a regular expression."""
+
+_MAC = re.compile(MAC_LIKE)
 _DASHED = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{2}){5}", re.IGNORECASE)
 _OURS = 23
 

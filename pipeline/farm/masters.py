@@ -20,7 +20,7 @@ _VARIANTS = (
 )
 
 _FILE = Parsed("a path", names.parse_file)
-_PATH = Parsed("an absolute path", names.parse_absolute_path)
+_PATH = names.ABSOLUTE_PATH
 
 SUITE: Final = Key("bootstrap.suite", names.SUITE, "the release to install")
 PACKAGES: Final = Key("bootstrap.packages", Many(names.PACKAGE), "what to install besides the variant's packages", ())

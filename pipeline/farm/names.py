@@ -4,13 +4,16 @@ import re
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.readers import Matching
+from pipeline.farm.readers import Matching, Parsed
 
 MAX_HOST_NAME = 63
 """The longest label of RFC 1035, 2.3.4, taken for the whole name: Linux has 64 bytes for it, see gethostname(2)."""
 
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+HOST_NAME = rf"{_LABEL}(\.{_LABEL})*"
+"""What a guest's name looks like: a regular expression."""
+
+_HOST_NAME = re.compile(HOST_NAME)
 _TAKEN_NAMES = {"localhost": "every machine calls itself so", "domain-0": "Xen's own domain is called so"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNSAFE_IN_PATHS = re.compile(r"[\x00-\x1f\x7f-\x9f'\"\\]")
@@ -62,6 +65,9 @@ def parse_absolute_path(text: str) -> PurePosixPath:
             f"{quoted(text)} is no path for configuration files", "avoid quotes, backslashes and control characters"
         )
     return path
+
+
+ABSOLUTE_PATH = Parsed("an absolute path", parse_absolute_path, r"/[^\x00-\x1f\x7f-\x9f'\"\\]*")
 
 
 def parse_file(text: str) -> Path:

@@ -13,7 +13,10 @@ from pipeline.errors import GuestfarmError, quoted
 MAX_LENGTH = 65_536
 """How many numbers a range may have: as many as a /16 has addresses."""
 
-_RANGE = re.compile(r"([^\[\]]*)\[([0-9]{1,9}):([0-9]{1,9})\]([^\[\]]*)", re.DOTALL)
+RANGE = r"([^\[\]]*)\[([0-9]{1,9}):([0-9]{1,9})\]([^\[\]]*)"
+"""What a text with a range looks like: a regular expression."""
+
+_RANGE = re.compile(RANGE)
 
 
 @dataclass(frozen=True, slots=True)

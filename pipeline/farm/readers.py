@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import units
@@ -15,6 +15,9 @@ T = TypeVar("T")
 W = TypeVar("W", bound=str)
 T_co = TypeVar("T_co", covariant=True)
 
+Schema = dict[str, Any]
+"""A JSON Schema (draft 2020-12) of values as YAML 1.2 has them, for editors; what it lets pass, a reader may refuse."""
+
 
 class Reader(Protocol[T_co]):
     """A type of value in the list."""
@@ -22,6 +25,10 @@ class Reader(Protocol[T_co]):
     @property
     def form(self) -> str:
         """What a value looks like, to follow "expected"."""
+
+    @property
+    def schema(self) -> Schema:
+        """What every good value is like."""
 
     def read(self, node: Node) -> T_co:
         """The value that `node` stands for. Raises ReadingError."""
@@ -33,6 +40,13 @@ class Parsed(Generic[T]):
 
     form: str
     parse: Callable[[str], T]
+    like: str = ""
+    """A regular expression that every good text matches as a whole, where there is a simple one."""
+
+    @property
+    def schema(self) -> Schema:
+        """A text like that."""
+        return _text_schema(self.like or r"[^\x00]+")
 
     def read(self, node: Node) -> T:
         """The parsed text."""
@@ -50,6 +64,11 @@ class Matching:
     form: str
     pattern: str
     hint: str = ""
+
+    @property
+    def schema(self) -> Schema:
+        """The regular expression."""
+        return _text_schema(self.pattern)
 
     def read(self, node: Node) -> str:
         """The text."""
@@ -71,6 +90,12 @@ class Number:
         """The limits."""
         return f"a whole number from {self.minimum} to {self.maximum}"
 
+    @property
+    def schema(self) -> Schema:
+        """The limits; a number may be in quotes."""
+        number = {"minimum": self.minimum, "maximum": self.maximum}
+        return {"type": ["integer", "string"], **number, "pattern": "^[0-9]{1,9}$"}
+
     def read(self, node: Node) -> int:
         """The number."""
         text = _text(node, self.form)
@@ -87,6 +112,11 @@ class Size:
     maximum: int
     step: int
     form: str = "a size like 512M"
+
+    @property
+    def schema(self) -> Schema:
+        """The notation."""
+        return {"type": "string", "pattern": f"^{units.SIZE}$"}
 
     def read(self, node: Node) -> int:
         """The size in bytes."""
@@ -114,6 +144,11 @@ class Choice(Generic[W]):
         """The words."""
         return f"one of {', '.join(self.words)}"
 
+    @property
+    def schema(self) -> Schema:
+        """The words."""
+        return {"enum": [str(word) for word in self.words]}
+
     def read(self, node: Node) -> W:
         """The word."""
         text = _text(node, self.form)
@@ -134,6 +169,11 @@ class Or(Generic[T]):
     def form(self) -> str:
         """Both."""
         return f"{self.reader.form}, or {self.word}"
+
+    @property
+    def schema(self) -> Schema:
+        """Both."""
+        return {"anyOf": [{"const": self.word}, self.reader.schema]}
 
     def read(self, node: Node) -> T | None:
         """None for the word, else the other type's value."""
@@ -162,6 +202,12 @@ class Many(Generic[T]):
     def form(self) -> str:
         """One and many."""
         return f"{self.reader.form}, or a list of such"
+
+    @property
+    def schema(self) -> Schema:
+        """One and many."""
+        many = {"type": "array", "items": self.reader.schema, "minItems": self.minimum}
+        return {"anyOf": [self.reader.schema, {**many, "uniqueItems": not self.repeats}]}
 
     def read(self, node: Node) -> tuple[T, ...]:
         """All values, in order. Raises ReadingError with the faults of every item."""
@@ -192,6 +238,11 @@ class Part:
 
     form: str
 
+    @property
+    def schema(self) -> Schema:
+        """Anything."""
+        return {}
+
     def read(self, node: Node) -> Node:
         """The node itself."""
         return node
@@ -201,6 +252,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint to the one among `known` that `word` may be a misspelling of; empty where none comes close."""
     close = get_close_matches(word.lower(), islice(known, 100), 1)  # to compare with more takes long
     return f"did you mean {quoted(str(close[0]))}?" if close else ""
+
+
+def _text_schema(pattern: str) -> Schema:
+    """Texts that match `pattern` as a whole, and what YAML takes for something else where that does."""
+    samples = {"number": ("7", "7.5"), "boolean": ("true",)}
+    types = [name for name, texts in samples.items() if any(re.fullmatch(pattern, text) for text in texts)]
+    # JavaScript's regular expressions, which JSON Schema asks for, have `$` where Python's have `\\Z`.
+    anchored = "^(?:" + pattern.replace(r"\Z", "$") + ")$"
+    return {"type": ["string", *types] if types else "string", "pattern": anchored}
 
 
 def _text(node: Node, form: str) -> str:

@@ -9,7 +9,7 @@ from pipeline.farm import names
 from pipeline.farm.entries import Entry, read_defaults, read_entries
 from pipeline.farm.masters import Masters, read_masters
 from pipeline.farm.nodes import Fault, Node, Scalar, fault
-from pipeline.farm.readers import Parsed, Part
+from pipeline.farm.readers import Part
 from pipeline.farm.table import BrokenError, Fields, Key, Table
 
 _NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
@@ -17,7 +17,7 @@ _NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
 FARM: Final = Key("farm", names.NAME, "seeds every derived MAC address, UUID and machine ID: choose once")
 IMAGES: Final = Key(
     "images",
-    Parsed("an absolute path", names.parse_absolute_path),
+    names.ABSOLUTE_PATH,
     "where the host keeps guests' disks",
     PurePosixPath("/opt/xen/images"),
 )

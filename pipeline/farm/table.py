@@ -11,7 +11,8 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from pipeline.errors import quoted
 from pipeline.farm.nodes import Entries, Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
-from pipeline.farm.readers import Reader, did_you_mean
+from pipeline.farm.readers import Reader, Schema, did_you_mean
+from pipeline.farm.written import as_written
 
 T = TypeVar("T")
 
@@ -43,6 +44,14 @@ class Item(Protocol):
     @property
     def name(self) -> str:
         """The key in full, as network.bridge."""
+
+    @property
+    def doc(self) -> str:
+        """What it is, in a few words."""
+
+    @property
+    def schema(self) -> Schema:
+        """What every good value is like."""
 
     def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
         """Put what `node` says into `fields`, and yield what is wrong with it."""
@@ -107,6 +116,17 @@ class Table:
     def __init__(self, *items: Item) -> None:
         self.items = {item.name.rpartition(".")[2]: item for item in items}
 
+    @property
+    def schema(self) -> Schema:
+        """A mapping with these keys, and all of those that are required."""
+        required = [name for name, item in self.items.items() if isinstance(item, Key) and item.default is REQUIRED]
+        return {
+            "type": "object",
+            "properties": {name: item.schema for name, item in self.items.items()},
+            "additionalProperties": False,
+            **({"required": required} if required else {}),
+        }
+
     def read(self, node: Node) -> tuple[Fields, list[Fault]]:
         """The fields of the mapping `node`, which may be left empty, and all that is wrong with them."""
         try:
@@ -157,6 +177,12 @@ class Key(Generic[T]):
     doc: str
     default: T | Absent = REQUIRED
 
+    @property
+    def schema(self) -> Schema:
+        """What the reader takes."""
+        default = None if self.default is REQUIRED else as_written(self.default, self.reader)
+        return {"description": self.doc, **({} if default is None else {"default": default}), **self.reader.schema}
+
     def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
         """Read the value."""
         if self.name in fields:
@@ -189,6 +215,14 @@ class Section:
     """The key that a single text in place of the mapping is for."""
     optional: bool = False
     """Whether `none` in place of the mapping says that there is nothing of the kind."""
+
+    @property
+    def schema(self) -> Schema:
+        """The mapping, or what may stand in its place."""
+        forms = [self.table.schema]
+        forms += [self.short.reader.schema] if self.short else []
+        forms += [{"const": "none"}] if self.optional else []
+        return {"description": self.doc, **(forms[0] if len(forms) == 1 else {"anyOf": forms})}
 
     def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
         """Read the mapping, or what may stand in its place."""
@@ -235,6 +269,16 @@ class Shorthand:
     name: str
     key: Key[Any]
     section: Section
+
+    @property
+    def doc(self) -> str:
+        """What it stands for."""
+        return f"short for {self.key.name}"
+
+    @property
+    def schema(self) -> Schema:
+        """The key's."""
+        return {**self.key.schema, "description": self.doc}
 
     def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
         """Read the value of the key that this stands for."""

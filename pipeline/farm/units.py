@@ -11,7 +11,10 @@ GIB = 1 << 30
 TIB = 1 << 40
 
 _BYTES_PER_UNIT = {"T": TIB, "G": GIB, "M": MIB, "K": KIB, "B": 1}
-_SIZE = re.compile(r"([1-9][0-9]{0,15})([BKMGT])")
+SIZE = "([1-9][0-9]{0,15})([BKMGT])"
+"""What a size looks like: a regular expression."""
+
+_SIZE = re.compile(SIZE)
 _ALMOST_A_SIZE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGT])(?:i?B)?\s*", re.IGNORECASE | re.ASCII)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from pipeline import farm, hypervisor
+from tests import schemas
 from tests.machine import run
 from tests.pipeline.conftest import ROOT, TINY_MASTER, Workshop, write_tar
 
@@ -134,6 +135,7 @@ class Reader:
             done += 1
             match block.language, block.kind:
                 case "yaml", "":
+                    schemas.check(block.text)
                     self.write_list(block.text)
                     farm.load(self.workshop.folder / "guests.yaml", hypervisors=hypervisor.INEXPRESSIBLE)
                 case "yaml", "fragment":

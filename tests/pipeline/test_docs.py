@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ListError
+from pipeline.farm.reference import reference
 from tests.pipeline import pages
 from tests.pipeline.conftest import ROOT, Workshop
 
@@ -102,3 +103,7 @@ $ pwd; doit none
 ```
 """
     assert pages.example(workshop).follow(page) == 5
+
+
+def test_the_reference_is_that_of_the_tables() -> None:
+    assert (DOCS / "guests.yaml.md").read_text() == reference(), "make it anew with: make docs"

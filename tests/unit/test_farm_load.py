@@ -29,6 +29,7 @@ from pipeline.farm.model import (
     XenDevices,
     XenType,
 )
+from tests import schemas
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -67,7 +68,9 @@ guests:
 def load(folder: Path, text: str) -> Farm:
     path = folder / "guests.yaml"
     path.write_text(text)
-    return farm.load(path)
+    loaded = farm.load(path)
+    schemas.check(text)
+    return loaded
 
 
 def load_guests(folder: Path, guests: str, defaults: str = "{master: debian}") -> Farm:
@@ -80,6 +83,7 @@ def load_guest(folder: Path, keys: str, defaults: str = "{master: debian}") -> G
 
 def test_the_example_farm() -> None:
     example = farm.load(EXAMPLE)
+    schemas.check(EXAMPLE.read_text())
     packages = "linux-image-cloud-amd64 systemd-sysv udev ifupdown iproute2 iputils-ping netbase openssh-server"
     debian = Master(name="debian", source=Bootstrap(suite="bookworm", packages=tuple(packages.split())))
     base = Base(master=debian, filesystem=FileSystem.EXT4, size=2 * GIB, allocation=Allocation.SPARSE)

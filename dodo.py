@@ -41,6 +41,11 @@ def task_swap() -> tasks.Tasks:
     yield from tasks.guest.swaps(site)
 
 
+def task_disk() -> tasks.Tasks:
+    """Guests' other disks."""
+    yield from tasks.guest.disks(site)
+
+
 def task_config() -> tasks.Tasks:
     """Guests' configurations, with the kernel and initrd that they name."""
     yield from tasks.guest.configs(site)

@@ -50,6 +50,7 @@ GUEST = Guest(
     vcpus=1,
     maxvcpus=1,
     swap=512 * MIB,
+    disks=(),
     nics=(nic("10.0.0.11/24", "10.0.0.1", "10.0.0.1", "9.9.9.9"),),
     hypervisors=("xen",),
     host_kernel=None,

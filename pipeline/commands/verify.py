@@ -15,9 +15,8 @@ from pipeline.doit_glue.targets import RECORD, not_ours
 from pipeline.errors import GuestfarmError
 from pipeline.farm.model import Guest
 from pipeline.tasks import manifest
+from pipeline.tasks.guest import names
 from pipeline.tasks.manifest import Artifact
-
-_KINDS = ("root", "swap", "config")
 
 _READERS = {
     "name": "readers",
@@ -53,8 +52,7 @@ class _GuestsCommand(SiteCommand):
 
     def _tried(self, tasks: dict[str, Task], guest: Guest) -> Sequence[str]:
         try:
-            own = [tasks[name] for kind in _KINDS if (name := f"{kind}:{guest.name}") in tasks]
-            return self.problems(guest, own, tasks)
+            return self.problems(guest, [tasks[name] for name in names(guest)], tasks)
         except (GuestfarmError, OSError) as error:
             return [str(error)]
 

@@ -2,10 +2,11 @@
 
 from functools import cache
 
+from pipeline.farm import disks
 from pipeline.farm import guests as keys
 from pipeline.farm.entries import Listed
-from pipeline.farm.identity import domain_uuid, machine_id, root_uuid, swap_uuid
-from pipeline.farm.model import Allocation, Base, Farm, FileSystem, Guest, HostKernel, Image, Libvirt, Nic, Xen
+from pipeline.farm.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
+from pipeline.farm.model import Allocation, Base, Disk, Farm, FileSystem, Guest, HostKernel, Image, Libvirt, Nic, Xen
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 
@@ -31,6 +32,7 @@ def farm(draft: Draft) -> Farm:
             vcpus=fields[keys.VCPUS],
             maxvcpus=fields[keys.MAXVCPUS] or fields[keys.VCPUS],
             swap=fields[keys.SWAP],
+            disks=_disks(name, listed),
             nics=_nics(name, listed),
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
@@ -51,6 +53,22 @@ def farm(draft: Draft) -> Farm:
         images=draft.fields[IMAGES],
         masters=masters,
         guests={listed.name: guest(listed) for entry in draft.entries for listed in entry},
+    )
+
+
+def _disks(farm: str, listed: Listed) -> tuple[Disk, ...]:
+    given = listed.fields[disks.DISKS] or {}
+    return tuple(
+        Disk(
+            name=name,
+            size=fields[disks.SIZE],
+            filesystem=fields[disks.FS],
+            allocation=fields[disks.ALLOCATE],
+            mount=fields[disks.MOUNT],
+            label=fields[disks.LABEL],
+            uuid=disk_uuid(farm, listed.name, name),
+        )
+        for name, fields in given.items()
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pipeline.farm import names
 from pipeline.farm.addresses import ADDRESS_LIKE, INTERFACE_LIKE, Address, Interface, parse_address, parse_interface
+from pipeline.farm.disks import DISKS
 from pipeline.farm.mac import MAC_LIKE, parse_mac
 from pipeline.farm.model import Action, Allocation, FileSystem, LibvirtType, XenDevices, XenType
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError
@@ -143,7 +144,7 @@ LIBVIRT_TYPE: Final = Key(
 LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alone", short=LIBVIRT_TYPE)
 
 GUEST: Final = Table(
-    *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP),
+    *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", ADDRESS, NETWORK), MAC),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(XEN, LIBVIRT),

@@ -20,6 +20,11 @@ def swap_uuid(farm: str, guest: str) -> UUID:
     return uuid5(_namespace(farm), f"{guest}/swap")
 
 
+def disk_uuid(farm: str, guest: str, disk: str) -> UUID:
+    """The UUID of the file system of another disk of a guest's."""
+    return uuid5(_namespace(farm), f"{guest}/disk/{disk}")
+
+
 def machine_id(farm: str, guest: str) -> str:
     """A guest's machine ID: 32 lower case hexadecimal digits, not all zeros, as machine-id(5) wants it."""
     return uuid5(_namespace(farm), f"{guest}/machine-id").hex

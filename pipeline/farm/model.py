@@ -91,6 +91,22 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A disk that a guest has besides root and swap."""
+
+    name: str
+    size: int
+    filesystem: FileSystem | None
+    """None: zeros alone."""
+    allocation: Allocation
+    mount: PurePosixPath | None
+    """Where the guest mounts it, if it does."""
+    label: str | None
+    uuid: UUID
+    """Of its file system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
     """A network interface: a MAC address on a bridge of the host, and what the guest does with it."""
 
@@ -170,6 +186,8 @@ class Guest:
     maxvcpus: int
     """What the host may give it while it runs; no less than `vcpus`."""
     swap: int | None
+    disks: tuple[Disk, ...]
+    """What it has besides root and swap, in the order of the list."""
     nics: tuple[Nic, ...]
     hypervisors: tuple[str, ...]
     host_kernel: HostKernel | None

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Final
 
 from pipeline.farm import guests, masters, schema
+from pipeline.farm.readers import Or
 from pipeline.farm.table import REQUIRED, Item, Key, Shorthand, Table
 
 _HEAD: Final = """\
@@ -71,7 +72,8 @@ def _tables(table: Table, path: str = "") -> Iterator[str]:
 
 
 def _inside(item: Item) -> Table | None:
-    inside = getattr(item, "table", None)
+    reader = item.reader if isinstance(item, Key) else None
+    inside = getattr(reader.reader if isinstance(reader, Or) else reader or item, "table", None)
     return inside if isinstance(inside, Table) else None
 
 

@@ -1,7 +1,19 @@
 """Where the host that runs a guest has the guest's files."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk as a hypervisor sees it."""
+
+    number: int
+    """Its place among the guest's disks. Root has 0, swap 1, and the others follow, whether there is swap or not."""
+    image: PurePosixPath
+    name: str | None = None
+    """What the list calls it; root and swap are known by their places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +25,12 @@ class Files:
     kernel: PurePosixPath
     ramdisk: PurePosixPath | None
 
+    others: Mapping[str, PurePosixPath] = field(default_factory=dict)
+    """The disks besides root and swap, by name."""
+
     @property
-    def disks(self) -> tuple[PurePosixPath, ...]:
+    def disks(self) -> tuple[Disk, ...]:
         """The disks in the order in which the guest has them: the first is the root disk."""
-        return (self.root,) if self.swap is None else (self.root, self.swap)
+        swap = () if self.swap is None else (Disk(1, self.swap),)
+        others = (Disk(number, image, name) for number, (name, image) in enumerate(self.others.items(), start=2))
+        return (Disk(0, self.root), *swap, *others)

@@ -47,12 +47,14 @@ def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
 
 def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
     devices = _add(domain, "devices")
-    for number, image in enumerate(files.disks):
+    for each in files.disks:
         disk = _add(devices, "disk", type="file", device="disk")
         _add(disk, "driver", name="qemu", type="raw")
-        _add(disk, "source", file=str(image))
-        _add(disk, "target", dev=f"vd{'abcdefghijkl'[number]}", bus="virtio")
-        _add_address(disk, pc.FIRST_DISK_SLOT + number)
+        _add(disk, "source", file=str(each.image))
+        _add(disk, "target", dev=f"vd{'abcdefghijkl'[each.number]}", bus="virtio")
+        if each.name is not None:
+            _add(disk, "serial", each.name)
+        _add_address(disk, pc.FIRST_DISK_SLOT + each.number)
     for number, nic in enumerate(guest.nics):
         interface = _add(devices, "interface", type="bridge")
         _add(interface, "mac", address=nic.mac)

@@ -8,7 +8,7 @@ MACHINE = "q35"
 
 # Places on the first PCI bus, so that no device moves when another comes or goes. q35 itself takes 0 and 31.
 BALLOON_SLOT = 3
-FIRST_DISK_SLOT = 4
+FIRST_DISK_SLOT = 4  # root, swap, and the others, MAX_DISKS of farm/disks.py
 FIRST_NIC_SLOT = 16
 
 

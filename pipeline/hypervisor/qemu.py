@@ -44,9 +44,11 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
     if files.ramdisk is not None:
         yield "-initrd", str(files.ramdisk)
     yield "-append", pc.command_line(guest, files)
-    for number, image in enumerate(files.disks):
-        yield "-drive", f"if=none,id=disk{number},format=raw,file={_escaped(image)}"
-        yield "-device", f"virtio-blk-pci,drive=disk{number},addr={pc.FIRST_DISK_SLOT + number:#04x}"
+    for disk in files.disks:
+        yield "-drive", f"if=none,id=disk{disk.number},format=raw,file={_escaped(disk.image)}"
+        serial = "" if disk.name is None else f",serial={disk.name}"
+        place = pc.FIRST_DISK_SLOT + disk.number
+        yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}"
     for number, nic in enumerate(guest.nics):
         yield "-netdev", f"bridge,id=nic{number},br={nic.bridge}"
         yield "-device", f"virtio-net-pci,netdev=nic{number},mac={nic.mac},addr={pc.FIRST_NIC_SLOT + number:#04x}"

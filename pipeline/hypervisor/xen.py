@@ -13,13 +13,16 @@ suffix = "cfg"
 executable = False
 inexpressible: Collection[Key[Any]] = ()
 
+_WHOLE = 2
+"""The number of the first disk that is a whole one to the guest, so that it can be partitioned."""
+
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def render(guest: Guest, files: Files) -> str:
     """The configuration of `guest`."""
     device = guest.xen.device_names.removesuffix("1")
-    disks = [_disk(f"{device}{number}", image) for number, image in enumerate(files.disks, start=1)]
+    disks = [_disk(_device(device, disk.number), disk.image) for disk in files.disks]
     vifs = [_quoted(f"mac={nic.mac},bridge={nic.bridge}") for nic in guest.nics]
     settings = [
         f"name = {_quoted(guest.name)}",
@@ -41,6 +44,11 @@ def render(guest: Guest, files: Files) -> str:
         _list("disk", disks),
     ]
     return "\n".join([*settings, ""])
+
+
+def _device(first: str, number: int) -> str:
+    """Root and swap are partitions without a disk: xvda1, xvda2. The others are whole disks: xvdb, xvdc and so on."""
+    return f"{first}{number + 1}" if number < _WHOLE else f"{first[:-1]}{'bcdefghijk'[number - _WHOLE]}"
 
 
 def _disk(device: str, image: PurePosixPath) -> str:

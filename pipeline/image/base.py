@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.errors import ImageError
-from pipeline.image import blank, digest, e2fsprogs, ext
+from pipeline.image import blank, digest, disk, e2fsprogs, ext
 from pipeline.image.clone import clone
 from pipeline.image.layer import Contents, Digest, Layer
 from pipeline.image.publish import publish
@@ -24,10 +24,7 @@ def format(zeros: Path, target: Path, filesystem: str, uuid: UUID, *, allocate: 
     """Clone `zeros`, and make an empty ext2, ext3 or ext4 `filesystem` of it. Raises ImageError or ProcessError."""
     with publish(target, room=zeros.stat().st_size if allocate else 0, allocated=allocate) as draft:
         clone(zeros, draft, allocate=allocate)
-        e2fsprogs.format(draft, filesystem, uuid, allocated=allocate)
-        with ext.open(draft, write=False) as made:
-            if filesystem != "ext2" and not made.has_journal:
-                raise ImageError(f"{target}: too small for {filesystem}'s journal", "give it a larger size, or ext2")
+        disk.make_filesystem(draft, filesystem, uuid, allocated=allocate, shown=target)
 
 
 def populate(formatted: Path, target: Path, master: Layer, contents: Contents, *, allocate: bool) -> None:

@@ -19,7 +19,7 @@ _ENVIRONMENT = {
 }
 
 
-def format(image: Path, filesystem: str, uuid: UUID, *, allocated: bool = False) -> None:
+def format(image: Path, filesystem: str, uuid: UUID, *, label: str | None = None, allocated: bool = False) -> None:
     """Make an empty ext2, ext3 or ext4 `filesystem` that fills `image`, with `uuid` as UUID and as hash seed.
 
     With `allocated`, no space that the image has is given back. Raises ProcessError.
@@ -28,9 +28,10 @@ def format(image: Path, filesystem: str, uuid: UUID, *, allocated: bool = False)
     extended = [f"hash_seed={uuid}", "root_owner=0:0", "lazy_journal_init=1"]
     # Without `nodiscard`, mke2fs punches holes into an allocated image; and what it cannot discard it must zero.
     extended += ["nodiscard", "lazy_itable_init=0"] if allocated else []
+    named = [] if label is None else ["-L", label]
     with resources.as_file(resources.files("pipeline.image") / "mke2fs.conf") as configuration:
         process.run(
-            ["mke2fs", "-q", "-F", "-t", filesystem, "-U", str(uuid), "-E", ",".join(extended), image],
+            ["mke2fs", "-q", "-F", "-t", filesystem, "-U", str(uuid), *named, "-E", ",".join(extended), image],
             environment={**_ENVIRONMENT, "MKE2FS_CONFIG": str(configuration)},
         )
 

@@ -1,4 +1,4 @@
-"""root:G, swap:G and config:G: what is one guest's own."""
+"""root:G, swap:G, disk:G:NAME and config:G: what is one guest's own."""
 
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -8,8 +8,8 @@ from pipeline import hypervisor, system
 from pipeline.doit_glue import Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Guest, Nic
-from pipeline.image import libext2fs, root, swap
+from pipeline.farm.model import Allocation, Disk, Guest, Nic
+from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.tasks import base
@@ -36,6 +36,7 @@ def roots(site: Site) -> Tasks:
                 "file system": guest.base.filesystem,
                 "root UUID": str(guest.root_uuid),
                 "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
+                "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
                 "libext2fs": libext2fs.version,
             },
@@ -61,6 +62,36 @@ def swaps(site: Site) -> Tasks:
                 },
                 space=Space(0, full=guest.swap),
             )
+
+
+def disks(site: Site) -> Tasks:
+    """A task for each other disk of each guest."""
+    for guest in site.farm.guests.values():
+        for each in guest.disks:
+            target = site.guest(guest) / _image(each)
+            full = each.allocation is Allocation.FULL
+            yield artifact(
+                f"{guest.name}:{each.name}",
+                f"{guest.name}'s disk {each.name}: {each.filesystem or 'zeros'}, {units.format_size(each.size)}",
+                partial(disk.build, target, each.size, each.filesystem, each.uuid, label=each.label, allocate=full),
+                targets=[target],
+                inputs={
+                    "recipe": e2fsprogs.RECIPE if each.filesystem else blank.RECIPE,
+                    "size": each.size,
+                    "allocation": str(each.allocation),
+                    "file system": each.filesystem,
+                    **({"UUID": str(each.uuid), "e2fsprogs": e2fsprogs.version} if each.filesystem else {}),
+                    "label": each.label,
+                },
+                space=Space(each.size if full else 0, full=each.size),
+            )
+
+
+def names(guest: Guest) -> list[str]:
+    """The names of the tasks that make a guest's files."""
+    swap_name = [f"swap:{guest.name}"] if guest.swap is not None else []
+    disk_names = [f"disk:{guest.name}:{each.name}" for each in guest.disks]
+    return [f"root:{guest.name}", *swap_name, *disk_names, f"config:{guest.name}"]
 
 
 def configs(site: Site) -> Tasks:
@@ -112,7 +143,17 @@ def _files(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
         swap=folder / _SWAP if guest.swap is not None else None,
         kernel=own.kernel if own else folder / _KERNEL,
         ramdisk=own.ramdisk if own else folder / _INITRD,
+        others={each.name: folder / _image(each) for each in guest.disks},
     )
+
+
+def _image(each: Disk) -> str:
+    return f"{each.name}.img"
+
+
+def _mounts(guest: Guest) -> list[Any] | None:
+    """What root's fstab has of other disks; None where that is nothing, as it was before there were any."""
+    return [[str(each.uuid), str(each.mount), each.filesystem] for each in guest.disks if each.mount] or None
 
 
 def _network(nic: Nic) -> dict[str, Any]:

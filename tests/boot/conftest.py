@@ -33,7 +33,7 @@ _VARIANTS = """\
       networkd: {address: 10.0.0.30/24, master: networkd, memory: 512M, root: 2G}
       ext2: {address: 10.0.0.32/24, root: {size: 64M, fs: ext2}, swap: none}
       ext3: {address: 10.0.0.33/24, root: {size: 64M, fs: ext3, allocate: full}}
-      ext4: {address: dhcp}
+      ext4: {address: dhcp, disks: {raw: {size: 1M, fs: none}, data: {size: 16M, fs: ext3, mount: /srv/the data}}}
 """
 _EXAMPLES, _NETWORKDS, _BUSYBOXES = ("deb01", "deb02"), ("networkd",), ("ext2", "ext3", "ext4")
 _DEBIANS = (*_EXAMPLES, *_NETWORKDS)

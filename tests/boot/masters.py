@@ -23,6 +23,7 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 hostname -F /etc/hostname
 mount -o remount,rw /
+mount -a
 swapon -a
 ifup -a
 """,

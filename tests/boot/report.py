@@ -73,6 +73,7 @@ def _devices(guest: Guest) -> dict[str, str]:
     return {
         "root device": f"findfs UUID={guest.root_uuid}",
         "swap device": f"findfs UUID={guest.swap_uuid}",
+        **{f"device of {disk.name}": f"findfs UUID={disk.uuid}" for disk in guest.disks},
     }
 
 

@@ -50,6 +50,15 @@ def test_can_write_to_its_root_file_system(boot: Boot) -> None:
     assert options.startswith("rw,")
 
 
+def test_mounts_its_other_disks(boot: Boot) -> None:
+    mounted = {at: (device, kind) for device, at, kind, *_ in map(str.split, boot.facts["mounts"].splitlines())}
+    expected = [disk for disk in boot.guest.disks if disk.mount is not None]
+    assert len(expected) == (boot.guest.name == "ext4")
+    for disk in expected:
+        device, kind = mounted[str(disk.mount).replace(" ", r"\040")]
+        assert (device, kind) == (boot.facts[f"device of {disk.name}"], disk.filesystem)
+
+
 def test_swaps_to_its_swap_disk(boot: Boot) -> None:
     _, *areas = boot.facts["swaps"].splitlines()
     if boot.guest.swap is None:

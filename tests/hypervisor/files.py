@@ -8,7 +8,7 @@ from pipeline.farm.names import KERNEL_ARGUMENTS
 from pipeline.hypervisor import Files
 
 
-def files_in(folder: str, *, swap: bool = True, ramdisk: bool = True) -> Files:
+def files_in(folder: str, *others: str, swap: bool = True, ramdisk: bool = True) -> Files:
     """The files of a guest in `folder`."""
     there = PurePosixPath(folder)
     return Files(
@@ -16,6 +16,7 @@ def files_in(folder: str, *, swap: bool = True, ramdisk: bool = True) -> Files:
         swap=there / "swap.img" if swap else None,
         kernel=there / "vmlinuz",
         ramdisk=there / "initrd.img" if ramdisk else None,
+        others={name: there / f"{name}.img" for name in others},
     )
 
 

@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 from hypothesis import given
 
+from pipeline.farm.disks import MAX_DISKS
 from pipeline.farm.model import Action, Guest, Libvirt, LibvirtType
 from pipeline.hypervisor import Files, libvirt
 from tests.guests import DOMAIN_UUID, MIB, ROOT_UUID, guest
@@ -52,6 +53,18 @@ def test_devices_stay_where_they_are(tmp_path: Path) -> None:
     slots = attributes(whole, "*/address", "slot")
     assert len(slots) == len(set(slots)) == 4
     assert attributes(bare, "*/address", "slot") == [slot for slot in slots if slot != "0x05"]
+
+
+def test_more_disks(tmp_path: Path) -> None:
+    domain = defined(tmp_path, guest(), files_in("/srv", "data", "logs"))
+    bare = defined(tmp_path, guest(swap=None), files_in("/srv", "data", "logs", "last", swap=False))
+    assert attributes(domain, "disk/target", "dev") == ["vda", "vdb", "vdc", "vdd"]
+    assert attributes(domain, "disk/source", "file")[2:] == ["/srv/data.img", "/srv/logs.img"]
+    assert [serial.text for serial in domain.iterfind("devices/disk/serial")] == ["data", "logs"]
+    slots = attributes(domain, "disk/address", "slot")
+    assert attributes(bare, "disk/address", "slot") == [slots[0], *slots[2:], "0x08"]
+    many = defined(tmp_path, guest(), files_in("/srv", *map(str, range(MAX_DISKS))))
+    assert len(set(attributes(many, "*/address", "slot"))) == MAX_DISKS + 4
 
 
 def test_a_kernel_without_an_initrd_finds_its_root_by_the_device(tmp_path: Path) -> None:

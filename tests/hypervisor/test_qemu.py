@@ -85,6 +85,15 @@ def test_a_guest_with_nothing_but_a_root_disk(bin_folder: Path) -> None:
     assert len(values(arguments, "-drive")) == 1
 
 
+def test_more_disks(bin_folder: Path) -> None:
+    drives = "if=none,id=disk2,format=raw,file=/srv/data.img"
+    device = "virtio-blk-pci,drive=disk2,addr=0x06,serial=data"
+    for swap in (True, False):
+        arguments = called_with(bin_folder, guest(), files_in("/srv", "data", swap=swap))
+        assert values(arguments, "-drive")[-1] == drives
+        assert device in values(arguments, "-device")
+
+
 def test_one_option_a_line() -> None:
     lines = qemu.render(guest(), files_in(NASTY)).splitlines()
     options = lines[lines.index("exec qemu-system-x86_64 \\") + 1 : -1]

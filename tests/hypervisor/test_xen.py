@@ -2,6 +2,7 @@
 
 from hypothesis import given
 
+from pipeline.farm.disks import MAX_DISKS
 from pipeline.farm.model import Action, Xen, XenDevices, XenType
 from pipeline.hypervisor import xen
 from tests.guests import DOMAIN_UUID, MIB, guest
@@ -33,6 +34,20 @@ def test_a_guest_with_nothing_but_a_root_disk() -> None:
     with xlutil.reading(text) as config:
         assert config.text("ramdisk") is None
         assert config.disks() == {"xvda1": "/srv/root.img"}
+
+
+def test_more_disks() -> None:
+    with xlutil.reading(xen.render(guest(), files_in("/srv", "data", "logs"))) as config:
+        assert config.disks() == {
+            "xvda1": "/srv/root.img",
+            "xvda2": "/srv/swap.img",
+            "xvdb": "/srv/data.img",
+            "xvdc": "/srv/logs.img",
+        }
+    without_swap = files_in("/srv", *map(str, range(MAX_DISKS)), swap=False)
+    old_names = guest(swap=None, xen=Xen(type=XenType.PV, device_names=XenDevices.SDA1))
+    with xlutil.reading(xen.render(old_names, without_swap)) as config:
+        assert list(config.disks()) == ["sda1", *(f"sd{letter}" for letter in "bcdefghijk")]
 
 
 def test_what_only_xen_has() -> None:

@@ -106,6 +106,7 @@ def test_the_example_farm() -> None:
         vcpus=1,
         maxvcpus=1,
         swap=512 * MIB,
+        disks=(),
         nics=(
             Nic(
                 mac="00:16:3e:60:e9:90",

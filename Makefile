@@ -21,10 +21,13 @@ BUILD_PACKAGES = \
     util-linux:mkswap
 TEST_PACKAGES = \
     acl:setfacl \
+    ansible-core:ansible-inventory \
     attr:setfattr \
     btrfs-progs:mkfs.btrfs \
     busybox-static:busybox \
     cpio:cpio \
+    dnsmasq-base:dnsmasq \
+    isc-dhcp-server:dhcpd \
     libvirt-clients:virsh \
     libxen-dev:/usr/include/libxlutil.h \
     libxml2-utils:xmllint \

@@ -1,7 +1,9 @@
 """What our commands that look at a farm's artifacts have in common."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from getopt import GetoptError, gnu_getopt
+from itertools import chain
 from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
@@ -12,7 +14,7 @@ from doit.task import Task
 
 from pipeline.doit_glue import user_errors
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Farm, Guest
 from pipeline.farm.readers import did_you_mean
 from pipeline.tasks import Site
 
@@ -56,19 +58,23 @@ class SiteCommand(DoitCmdBase):  # type: ignore[misc]  # doit has no types
         return tasks
 
     def guests(self, names: list[str]) -> list[Guest]:
-        """The guests with these names, each once, or all; in a name, * and ? are what they are to shells.
-
-        Raises GuestfarmError for names that no guest has.
-        """
-        guests = self.site.farm.guests
-        found = {name: [known for known in guests if fnmatchcase(known, name)] for name in names}
-        unknown = [name for name, matches in found.items() if not matches]
-        if unknown:
-            raise GuestfarmError(
-                f"no such guest in the list: {', '.join(map(quoted, unknown))}", did_you_mean(unknown[0], guests)
-            )
-        chosen = dict.fromkeys(known for matches in found.values() for known in matches) if names else guests
-        return [guests[name] for name in chosen]
+        """The guests that `names` stand for, as `chosen` says."""
+        return chosen(self.site.farm, names)
 
     def _takes_value(self, option: str) -> bool:
         return self.cmdparser.get_option(option)[0].type is not bool
+
+
+def chosen(farm: Farm, names: Sequence[str]) -> list[Guest]:
+    """The guests with these names, each once, or all; in a name, * and ? are what they are to shells.
+
+    Raises GuestfarmError for names that no guest has.
+    """
+    guests = farm.guests
+    found = {name: [known for known in guests if fnmatchcase(known, name)] for name in names}
+    unknown = [name for name, matches in found.items() if not matches]
+    if unknown:
+        raise GuestfarmError(
+            f"no such guest in the list: {', '.join(map(quoted, unknown))}", did_you_mean(unknown[0], guests)
+        )
+    return [guests[name] for name in (dict.fromkeys(chain(*found.values())) if names else guests)]

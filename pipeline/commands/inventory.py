@@ -1,0 +1,42 @@
+"""`doit inventory`: the farm as Ansible, /etc/hosts and DHCP servers want to know it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import doit
+from doit.cmd_base import Command
+
+from pipeline import farm, hypervisor
+from pipeline.commands.output import OUTPUT, put
+from pipeline.commands.site_command import chosen
+from pipeline.doit_glue import user_errors
+from pipeline.farm.inventory import FORMATS
+
+
+class Inventory(Command):  # type: ignore[misc]  # doit has no types
+    """Prints names and addresses of guests in the format of another program."""
+
+    name = "inventory"
+    doc_purpose = "print names and addresses of guests for Ansible, /etc/hosts, dnsmasq or ISC dhcpd"
+    doc_usage = "[--format FORMAT] [-o FILE] [GUEST ...]"
+    doc_description = "Reads guests.yaml, or FILE with doit guests=FILE inventory; nothing needs to be built."
+    cmd_options = (
+        {
+            "name": "format",
+            "long": "format",
+            "type": str,
+            "default": "ansible",
+            "choices": [(name, "") for name in FORMATS],
+            "help": f"one of {', '.join(FORMATS)} [default: %(default)s]",
+        },
+        OUTPUT,
+    )
+
+    def execute(self, opt_values: dict[str, Any], pos_args: Sequence[str]) -> int:
+        """Print it, or write it to a file."""
+        with user_errors():
+            loaded = farm.load(Path(doit.get_var("guests") or "guests.yaml"), hypervisors=hypervisor.INEXPRESSIBLE)
+            text = FORMATS[opt_values["format"]](loaded, chosen(loaded, pos_args))
+            put(text, Path(opt_values["output"] or "-"))
+        return 0

@@ -6,46 +6,55 @@ site = tasks.load()
 DOIT_CONFIG = doit_glue.configuration(site.build)
 
 
+@tasks.artifacts
 def task_master() -> tasks.Tasks:
     """What guests' root file systems start from."""
     yield from tasks.master.tasks(site)
 
 
+@tasks.artifacts
 def task_kernel() -> tasks.Tasks:
     """The kernels and initrds that guests boot."""
     yield from tasks.kernel.tasks(site)
 
 
+@tasks.artifacts
 def task_zero() -> tasks.Tasks:
     """Images of zeros."""
     yield from tasks.base.zeros(site)
 
 
+@tasks.artifacts
 def task_format() -> tasks.Tasks:
     """Empty file systems."""
     yield from tasks.base.formats(site)
 
 
+@tasks.artifacts
 def task_populate() -> tasks.Tasks:
     """Bases: file systems with all of a master's files."""
     yield from tasks.base.populates(site)
 
 
+@tasks.artifacts
 def task_root() -> tasks.Tasks:
     """Guests' root disks: clones of bases, each with its own identity."""
     yield from tasks.guest.roots(site)
 
 
+@tasks.artifacts
 def task_swap() -> tasks.Tasks:
     """Guests' swap disks."""
     yield from tasks.guest.swaps(site)
 
 
+@tasks.artifacts
 def task_disk() -> tasks.Tasks:
     """Guests' other disks."""
     yield from tasks.guest.disks(site)
 
 
+@tasks.artifacts
 def task_config() -> tasks.Tasks:
     """Guests' configurations, with the kernel and initrd that they name."""
     yield from tasks.guest.configs(site)

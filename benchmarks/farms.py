@@ -10,12 +10,12 @@ from functools import partial
 from io import BytesIO
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
-from doit.task import Stream, Task, dict_to_task
+from doit.task import Stream, Task
 
 from benchmarks.measure import Cost, cost_of_program
 from pipeline import farm
+from pipeline.doit_glue import Artifact, ArtifactTask
 from pipeline.tasks import Site
 
 _DODO = Path(__file__).parents[1] / "dodo.py"
@@ -96,9 +96,9 @@ class Workshop:
         )
 
 
-def actions(*tasks: dict[str, Any]) -> list[Callable[[], None]]:
-    """What doit has `tasks` do, without doit around it."""
-    return [partial(_execute, dict_to_task(task)) for task in tasks]
+def actions(*artifacts: Artifact) -> list[Callable[[], None]]:
+    """What doit has the tasks of `artifacts` do, without doit around it."""
+    return [partial(_execute, ArtifactTask.of("alone", artifact)) for artifact in artifacts]
 
 
 def tiny_master(path: Path) -> None:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks import report
 from benchmarks.farms import Workshop, tiny_master
 from benchmarks.measure import Cost, Way, alternate, cost_of_program
 from pipeline import process, tasks
+from pipeline.doit_glue import Artifact
 from pipeline.tasks import Site
 
 _BATCH = "guest"
@@ -40,8 +40,8 @@ def _write_graph(folder: Path, site: Site) -> None:
     statements = ["rule make", "  command = touch $out"]
     made: set[str] = set()
     needed: set[str] = set()
-    for task in _tasks(site):
-        targets, files = (_inside(task[key], site) for key in ("targets", "file_dep"))
+    for artifact in _artifacts(site):
+        targets, files = (_inside(paths, site) for paths in (artifact.targets, artifact.files))
         statements.append(f"build {' '.join(targets)}: make {' '.join(files)}")
         made.update(targets)
         needed.update(files)
@@ -50,13 +50,13 @@ def _write_graph(folder: Path, site: Site) -> None:
     (folder / "build.ninja").write_text("\n".join([*statements, ""]))
 
 
-def _tasks(site: Site) -> Iterator[dict[str, Any]]:
+def _artifacts(site: Site) -> Iterator[Artifact]:
     yield from tasks.master.tasks(site)
     yield from tasks.kernel.tasks(site)
     for stage in (tasks.base.zeros, tasks.base.formats, tasks.base.populates):
         yield from stage(site)
-    for artifact in (tasks.guest.roots, tasks.guest.swaps, tasks.guest.configs):
-        yield from artifact(site)
+    for own in (tasks.guest.roots, tasks.guest.swaps, tasks.guest.configs):
+        yield from own(site)
 
 
 def _inside(paths: Iterable[str], site: Site) -> list[str]:

@@ -74,7 +74,7 @@ def test_pure_layers_touch_nothing(layer: str, path: Path) -> None:
 
 
 def test_dodo_is_a_table_of_contents() -> None:
-    assert len((ROOT / "dodo.py").read_text().splitlines()) < 60
+    assert len((ROOT / "dodo.py").read_text().splitlines()) < 80
 
 
 @pytest.mark.parametrize(("layer", "path"), MODULES)

@@ -1,14 +1,13 @@
 """The seam to doit: everything that knows how doit works inside."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import doit
 from doit.dependency import Dependency
-from doit.task import dict_to_task
 
-from pipeline.doit_glue.artifact import Inputs, Tasks, artifact
+from pipeline.doit_glue.artifact import Artifact, Inputs, Tasks, artifact
+from pipeline.doit_glue.artifact_task import ArtifactTask, artifacts
 from pipeline.doit_glue.checker import Digests, checker
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.state import State
@@ -25,13 +24,12 @@ def path_variable(name: str, default: str) -> Path:
     return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
 
 
-def is_up_to_date(group: str, task: Mapping[str, Any], build: Path) -> bool:
-    """Whether `task`, as the task creator of `group` yields it, has nothing to do."""
-    named = {**task, "name": f"{group}:{task['name']}"}
+def is_up_to_date(group: str, artifact: Artifact, build: Path) -> bool:
+    """Whether the task that makes `artifact`, one of `group`, has nothing to do."""
     database = build / "state.db"
     dependency = Dependency(State, str(database), checker_cls=checker(Digests(database)))
     try:
-        return bool(dependency.get_status(dict_to_task(named), {}).status == "up-to-date")
+        return bool(dependency.get_status(ArtifactTask.of(group, artifact), {}).status == "up-to-date")
     finally:
         dependency.close()
 
@@ -49,10 +47,13 @@ def configuration(build: Path) -> dict[str, Any]:
 
 __all__ = [
     "USER_ERROR",
+    "Artifact",
+    "ArtifactTask",
     "Inputs",
     "Space",
     "Tasks",
     "artifact",
+    "artifacts",
     "configuration",
     "is_up_to_date",
     "path_variable",

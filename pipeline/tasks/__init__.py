@@ -1,7 +1,7 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
 from pipeline import farm, hypervisor
-from pipeline.doit_glue import Tasks, is_up_to_date, path_variable, user_errors
+from pipeline.doit_glue import Tasks, artifacts, is_up_to_date, path_variable, user_errors
 from pipeline.tasks import base, guest, kernel, master
 from pipeline.tasks.site import Site
 
@@ -25,10 +25,10 @@ def _needs(site: Site) -> dict[str, int]:
     """What the masters need, in bytes, that are known and for which some root disk is too small."""
     small = {base.master.name for base in site.farm.bases if base.size < master.room(site, base.master)}
     return {
-        task["name"]: master.room(site, site.farm.masters[task["name"]])
-        for task in master.tasks(site)
-        if task["name"] in small and is_up_to_date("master", task, site.build)
+        artifact.name: master.room(site, site.farm.masters[artifact.name])
+        for artifact in master.tasks(site)
+        if artifact.name in small and is_up_to_date("master", artifact, site.build)
     }
 
 
-__all__ = ["Site", "Tasks", "base", "guest", "kernel", "load", "master"]
+__all__ = ["Site", "Tasks", "artifacts", "base", "guest", "kernel", "load", "master"]

@@ -1,14 +1,17 @@
 """The one place that starts programs: argument lists only, never a shell, and a clean environment."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from pipeline.errors import ProcessError
 
@@ -20,6 +23,9 @@ _PATIENCE = 10
 
 _STDERR_SHOWN = 20
 """How many of a failed program's last lines the user gets to see."""
+
+
+_log: ContextVar[TextIO | None] = ContextVar("_log", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,20 @@ def run(
         except BaseException:
             _end(process)
             raise
+    _write_log(argv, process.returncode, stdout + stderr)
     if process.returncode not in codes:
         raise ProcessError(_failure(name, process.returncode, stderr or stdout))
     return Completed(process.returncode, stdout, stderr)
+
+
+@contextmanager
+def logged(file: TextIO) -> Iterator[None]:
+    """Write to `file` which programs this thread runs in the block, each with its output and exit code."""
+    token = _log.set(file)
+    try:
+        yield
+    finally:
+        _log.reset(token)
 
 
 @cache
@@ -71,6 +88,14 @@ def available(name: str) -> bool:
 def inherited(*names: str) -> dict[str, str]:
     """Those of our own environment's variables that a program has a right to know."""
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _write_log(argv: Sequence[str | Path], code: int, output: str) -> None:
+    log = _log.get()
+    if log is not None:
+        indented = "".join(f"  {line}\n" for line in output.splitlines())
+        log.write(f"$ {shlex.join(map(str, argv))}\n{indented}  exit code {code}\n")
+        log.flush()
 
 
 def _started(argv: Sequence[str | Path], environment: Mapping[str, str]) -> subprocess.Popen[str]:

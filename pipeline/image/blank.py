@@ -19,9 +19,14 @@ def create(image: Path, size: int) -> None:
         os.close(descriptor)
 
 
+def is_allocated(image: Path) -> bool:
+    """Whether `image` has as much space on its disk as it has bytes, so that a write to it needs no more."""
+    return space(image) >= image.stat().st_size
+
+
 def allocate(image: Path) -> None:
     """Give every hole of `image` its space on the disk. Raises OSError when the disk has too little of it."""
-    if space(image) >= image.stat().st_size:  # XFS would want room for all of it once more
+    if is_allocated(image):  # XFS would want room for all of it once more
         return
     descriptor = os.open(image, os.O_WRONLY)
     try:

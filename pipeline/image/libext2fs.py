@@ -136,6 +136,7 @@ FLAG_SUPER_CHANGED = 0x02 | 0x04
 """EXT2_FLAG_CHANGED and EXT2_FLAG_DIRTY: what ext2fs_mark_super_dirty() sets."""
 FLAG_MASTER_SUPER_ONLY = 0x200
 """EXT2_FLAG_MASTER_SB_ONLY, which ext2fs_open() sets: backups of the superblock are left alone."""
+FLAG_SUPER_ONLY = 0x800
 FLAG_64BITS = 0x20000
 FLUSH_NO_SYNC = 1
 FALLOCATE_INITIALISED = 0x2 | 0x8
@@ -169,6 +170,8 @@ EMPTY_EXTENT_HEADER = (0xF30A, 4, 0)
 """The first words of i_block: magic 0xF30A with no entries; room for four at depth 0; generation 0."""
 
 # From ext2_err.h.
+BAD_MAGIC = 2133571347
+SHORT_READ = 2133571364
 DIR_NO_SPACE = 2133571366
 BLOCK_ALLOC_FAIL = 2133571400
 INODE_ALLOC_FAIL = 2133571401

@@ -1,8 +1,10 @@
 """Publishing: an artifact gets its name only when it is whole and on the disk."""
 
 import errno
+import glob
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,10 +47,22 @@ def publish(target: Path, *, mode: int = SECRET, room: int = 0, allocated: bool 
             raise
         finally:
             draft.unlink(missing_ok=True)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
     except OSError as error:
         place = target if error.filename is None or str(error.filename) == str(draft) else error.filename
         raise ImageError(f"{place}: {error.strerror or error}") from error
+
+
+@contextmanager
+def replace(image: Path, *, room: int, allocated: bool) -> Iterator[Path]:
+    """A draft, made by the block, that takes the place of `image`, with its owner and mode; else as publish()."""
+    status = image.stat()
+    for draft in image.parent.glob(f".{glob.escape(image.name)}{_DRAFT}*"):  # of runs that were killed
+        draft.unlink()
+    with publish(image, mode=stat.S_IMODE(status.st_mode), room=room, allocated=allocated) as draft:
+        yield draft
+        if (status.st_uid, status.st_gid) != (draft.stat().st_uid, draft.stat().st_gid):
+            os.chown(draft, status.st_uid, status.st_gid)
 
 
 def publish_text(target: Path, text: str, *, mode: int = PUBLIC) -> None:
@@ -96,7 +110,8 @@ def _sync(path: Path, mode: int) -> None:
         os.close(descriptor)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Wait until the names in the directory `path` are on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

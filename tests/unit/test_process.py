@@ -157,3 +157,15 @@ def test_in_threads(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert found == ["out\n"] * 20
+
+
+def test_what_a_thread_runs_can_be_logged(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file, process.logged(file):
+        run(["sh", "-c", "echo 'one two'; echo three >&2; exit 4"], codes=(4,))
+        other = threading.Thread(target=run, args=(["echo", "elsewhere"],))
+        other.start()
+        other.join()
+    run(["echo", "later"])
+    assert (tmp_path / "log").read_text() == (
+        "$ sh -c 'echo '\"'\"'one two'\"'\"'; echo three >&2; exit 4'\n  one two\n  three\n  exit code 4\n"
+    )

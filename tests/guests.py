@@ -36,8 +36,9 @@ def nic(address: str | None, gateway: str | None = None, *nameservers: str, mac:
     return Nic(
         mac=mac,
         bridge="xenbr0",
-        address=ip_interface(address) if address else None,
-        gateway=ip_address(gateway) if gateway else None,
+        addresses=(ip_interface(address),) if address else (),
+        dhcp4=address is None,
+        gateways=(ip_address(gateway),) if gateway else (),
         nameservers=tuple(map(ip_address, nameservers)),
     )
 

@@ -77,11 +77,13 @@ def _nics(farm: str, listed: Listed) -> tuple[Nic, ...]:
         return ()
     address = listed.fields[keys.ADDRESS]
     routing = listed.fields if address else listed.own  # what DHCP says goes before the defaults
+    gateway = routing[keys.GATEWAY]
     nic = Nic(
         mac=listed.mac(farm),
         bridge=listed.fields[keys.BRIDGE],
-        address=address,
-        gateway=routing[keys.GATEWAY],
+        addresses=(address,) if address else (),
+        dhcp4=address is None,
+        gateways=(gateway,) if gateway else (),
         nameservers=routing[keys.NAMESERVERS],
     )
     return (nic,)

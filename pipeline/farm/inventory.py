@@ -8,11 +8,11 @@ refused where the format has no quotes.
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Interface, IPv6Interface
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model import Farm, Guest, Nic
+from pipeline.farm.addresses import Interface
+from pipeline.farm.model import Farm, Guest
 
 _HEAD: Final = "# Farm {}, by doit inventory"
 # The groups that Ansible has of its own.
@@ -62,7 +62,7 @@ def dnsmasq(farm: Farm, guests: Iterable[Guest]) -> str:
     lines = [_HEAD.format(farm.name)]
     for guest in guests:
         for nic in guest.nics:
-            addresses = [f"[{each.ip}]" if each.version == 6 else str(each.ip) for each in _addresses(nic)]
+            addresses = [f"[{each.ip}]" if each.version == 6 else str(each.ip) for each in nic.addresses]
             lines.append(f"dhcp-host={','.join([nic.mac, *addresses, guest.name])}")
     return "\n".join(lines) + "\n"
 
@@ -75,7 +75,7 @@ def dhcpd(farm: Farm, guests: Iterable[Guest]) -> str:
             # A host name has no underscore, so that no other guest is called like that.
             lines.append(f"host {guest.name if number == 1 else f'{guest.name}_{number}'} {{")
             lines.append(f"    hardware ethernet {nic.mac};")
-            fixed = [str(address.ip) for address in _addresses(nic) if address.version == 4]
+            fixed = [str(address.ip) for address in nic.addresses if address.version == 4]
             lines += [f"    fixed-address {', '.join(fixed)};"] if fixed else []
             lines += [f'    option host-name "{guest.name}";', "}"]
     return "\n".join(lines) + "\n"
@@ -99,13 +99,9 @@ def _without(words: re.Pattern[str], program: str, guests: Iterable[Guest]) -> l
     return listed
 
 
-def _fixed(guest: Guest) -> list[IPv4Interface | IPv6Interface]:
+def _fixed(guest: Guest) -> tuple[Interface, ...]:
     """The addresses of the first network card that has some."""
-    return next((addresses for nic in guest.nics if (addresses := _addresses(nic))), [])
-
-
-def _addresses(nic: Nic) -> list[IPv4Interface | IPv6Interface]:
-    return [nic.address] if nic.address else []
+    return next((nic.addresses for nic in guest.nics if nic.addresses), ())
 
 
 def _group(kind: str, name: str, taken: dict[str, tuple[str, str]]) -> str:

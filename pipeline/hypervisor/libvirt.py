@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
@@ -59,7 +59,7 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
         interface = _add(devices, "interface", type="bridge")
         _add(interface, "mac", address=nic.mac)
         _add(interface, "source", bridge=nic.bridge)
-        _add(interface, "model", type="virtio")
+        _add(interface, "model", type=nic.model or NicModel.VIRTIO)
         _add_address(interface, pc.FIRST_NIC_SLOT + number)
     _add(devices, "controller", type="usb", model="none")
     _add(devices, "serial", type="pty")

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.farm.guests import MAXMEM, ON_CRASH, ON_POWEROFF
-from pipeline.farm.model import Action, Guest
+from pipeline.farm.model import Action, Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
@@ -51,7 +51,8 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
         yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}"
     for number, nic in enumerate(guest.nics):
         yield "-netdev", f"bridge,id=nic{number},br={nic.bridge}"
-        yield "-device", f"virtio-net-pci,netdev=nic{number},mac={nic.mac},addr={pc.FIRST_NIC_SLOT + number:#04x}"
+        card = "virtio-net-pci" if nic.model in {None, NicModel.VIRTIO} else nic.model
+        yield "-device", f"{card},netdev=nic{number},mac={nic.mac},addr={pc.FIRST_NIC_SLOT + number:#04x}"
     if guest.on_reboot is Action.DESTROY:
         yield ("-no-reboot",)
     yield ("-nodefaults",)

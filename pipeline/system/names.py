@@ -27,7 +27,7 @@ def hosts(there: str, guest: Guest) -> str:
     So Debian has it (Debian Reference, 5.1.1). A line for the same address makes room. Files without localhost, such as
     the empty ones that containers leave behind, get Debian's standard lines.
     """
-    static = [nic.address.ip for nic in guest.nics if nic.address is not None]
+    static = [address.ip for nic in guest.nics for address in nic.addresses]
     address = str(static[0]) if static else "127.0.1.1"
     if not any("localhost" in line.partition("#")[0].split()[1:] for line in there.splitlines()):
         there = _STANDARD + there

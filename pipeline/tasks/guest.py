@@ -157,9 +157,20 @@ def _mounts(guest: Guest) -> list[Any] | None:
 
 
 def _network(nic: Nic) -> dict[str, Any]:
+    """What root has of a network card. What is as it was before there was more stands as it did."""
+    addresses = [*map(str, nic.addresses), *(["dhcp"] if nic.dhcp4 else [])]
+    more = {
+        "dhcp6": nic.dhcp6,
+        "accept RA": {None: "", True: "yes", False: "no"}[nic.accept_ra],
+        "routes": [f"{route.to} via {route.via}" for route in nic.routes],
+        "search": list(nic.search),
+        "MTU": nic.mtu,
+        "VLAN": nic.vlan,
+    }
     return {
         "mac": nic.mac,
-        "address": str(nic.address or "dhcp"),
-        "gateway": str(nic.gateway),
+        "address": ", ".join(addresses),
+        "gateway": ", ".join(map(str, nic.gateways)) or "None",
         "nameservers": [str(server) for server in nic.nameservers],
+        **{name: value for name, value in more.items() if value},
     }

@@ -111,8 +111,8 @@ def test_the_example_farm() -> None:
             Nic(
                 mac="00:16:3e:60:e9:90",
                 bridge="xenbr0",
-                address=IPv4Interface("10.0.0.11/24"),
-                gateway=IPv4Address("10.0.0.1"),
+                addresses=(IPv4Interface("10.0.0.11/24"),),
+                gateways=(IPv4Address("10.0.0.1"),),
                 nameservers=(IPv4Address("10.0.0.1"),),
             ),
         ),
@@ -160,7 +160,7 @@ def test_a_guest_s_own_value_wins_and_sections_merge_key_by_key(tmp_path: Path) 
     assert (guest.base.size, guest.base.filesystem) == (8 * GIB, FileSystem.EXT3)
     assert guest.base.allocation is Allocation.FULL
     (nic,) = guest.nics
-    assert (nic.bridge, nic.gateway) == ("br0", IPv4Address("10.0.0.1"))
+    assert (nic.bridge, nic.gateways) == ("br0", (IPv4Address("10.0.0.1"),))
     assert nic.nameservers == (IPv4Address("10.0.0.3"),)
 
 
@@ -186,28 +186,28 @@ def test_a_size_alone_is_the_root_disk_s(tmp_path: Path) -> None:
 )
 def test_an_address_stands_in_the_network_or_beside_it(tmp_path: Path, keys: str) -> None:
     (nic,) = load_guest(tmp_path, keys).nics
-    assert nic.address == IPv4Interface("10.0.0.9/24")
+    assert nic.addresses == (IPv4Interface("10.0.0.9/24"),)
 
 
 def test_a_guest_may_have_no_network_and_no_gateway(tmp_path: Path) -> None:
     defaults = "{master: debian, network: {bridge: br0, gateway: 10.0.0.1}}"
     assert load_guest(tmp_path, "{network: none}", defaults).nics == ()
     (nic,) = load_guest(tmp_path, "{network: {address: 10.9.0.9/24, gateway: none}}", defaults).nics
-    assert nic.gateway is None
+    assert nic.gateways == ()
 
 
 def test_with_dhcp_the_defaults_routes_and_name_servers_do_not_apply(tmp_path: Path) -> None:
     defaults = "{master: debian, network: {bridge: br0, gateway: 10.0.0.1, nameservers: [10.0.0.1]}}"
     (nic,) = load_guest(tmp_path, "{address: dhcp}", defaults).nics
-    assert (nic.bridge, nic.address, nic.gateway, nic.nameservers) == ("br0", None, None, ())
+    assert (nic.bridge, nic.addresses, nic.dhcp4, nic.gateways, nic.nameservers) == ("br0", (), True, (), ())
     (nic,) = load_guest(tmp_path, "{network: {address: dhcp, nameservers: [9.9.9.9]}}", defaults).nics
     assert nic.nameservers == (IPv4Address("9.9.9.9"),)
 
 
 def test_an_ipv6_guest_and_its_link_local_gateway(tmp_path: Path) -> None:
     (nic,) = load_guest(tmp_path, "{network: {bridge: br0, address: 2001:db8::9/64, gateway: fe80::1}}").nics
-    assert nic.address == IPv6Interface("2001:db8::9/64")
-    assert nic.gateway == IPv6Address("fe80::1")
+    assert nic.addresses == (IPv6Interface("2001:db8::9/64"),)
+    assert nic.gateways == (IPv6Address("fe80::1"),)
 
 
 def test_a_kernel_of_the_host(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_ranges_are_many_guests(tmp_path: Path) -> None:
     listed = load_guests(tmp_path, guests, "{master: debian, network: {bridge: br0}}")
     assert list(listed.guests) == ["web08", "web09", "web10", "db1", "db2", "one"]
     nics = {name: guest.nics[0] for name, guest in listed.guests.items()}
-    assert [str(nic.address) for nic in nics.values()] == [
+    assert [str(address) for nic in nics.values() for address in nic.addresses] == [
         *("10.0.1.11/24", "10.0.1.12/24", "10.0.1.13/24"),
         *("10.0.2.1/24", "10.0.2.2/24", "10.0.1.1/24"),
     ]

@@ -1,5 +1,7 @@
 """The guest's network: which tool a master has, and the files of each; and the resolver's."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.errors import MasterError
@@ -127,3 +129,10 @@ def test_resolver_names_each_server_once() -> None:
 )
 def test_resolver_is_left_alone(nics: tuple[Nic, ...], layer: list[Entry]) -> None:
     assert not list(resolver.entries(guest(nics=nics), tree(*layer)))
+
+
+def test_resolver_names_each_domain_once() -> None:
+    first, second = nic(None, None, "9.9.9.9"), nic(None, mac="00:16:3e:00:00:02")
+    nics = (replace(first, search=("a.example", "b.example")), replace(second, search=("a.example",)))
+    written = contents(resolver.entries(guest(nics=nics), tree()))
+    assert written == {"etc/resolv.conf": b"nameserver 9.9.9.9\nsearch a.example b.example\n"}

@@ -26,12 +26,14 @@ def entries(guest: Guest) -> Iterator[Entry]:
 
 
 def _stanza(name: str, nic: Nic) -> str:
-    if nic.address is None:
-        return f"auto {name}\niface {name} inet dhcp\n"
-    # Debian's takes 10.0.0.11/24 as an address; BusyBox wants the netmask by itself, and for IPv6 the prefix's length.
-    address = nic.address
-    family, netmask = ("inet", address.netmask) if address.version == 4 else ("inet6", address.network.prefixlen)
-    lines = [f"auto {name}", f"iface {name} {family} static"]
-    lines += [f"    address {address.ip}", f"    netmask {netmask}"]
-    lines += [f"    gateway {nic.gateway}"] if nic.gateway is not None else []
+    lines = [f"auto {name}"]
+    if nic.dhcp4:
+        lines.append(f"iface {name} inet dhcp")
+    for address in nic.addresses:
+        # Debian's takes 10.0.0.11/24 as an address; BusyBox wants the netmask by itself, and for IPv6 the prefix's
+        # length.
+        family, netmask = ("inet", address.netmask) if address.version == 4 else ("inet6", address.network.prefixlen)
+        lines += [f"iface {name} {family} static", f"    address {address.ip}", f"    netmask {netmask}"]
+        if address == next(each for each in nic.addresses if each.version == address.version):
+            lines += [f"    gateway {gateway}" for gateway in nic.gateways if gateway.version == address.version]
     return "\n".join([*lines, ""])

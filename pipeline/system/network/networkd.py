@@ -30,7 +30,8 @@ def entries(guest: Guest) -> Iterator[Entry]:
 
 
 def _network(nic: Nic) -> str:
-    settings = ["DHCP=yes"] if nic.address is None else [f"Address={nic.address}"]
-    settings += [f"Gateway={nic.gateway}"] if nic.gateway is not None else []
+    settings = ["DHCP=yes"] if nic.dhcp4 else []
+    settings += [f"Address={address}" for address in nic.addresses]
+    settings += [f"Gateway={gateway}" for gateway in nic.gateways]
     settings += [f"DNS={server}" for server in nic.nameservers]
     return "\n".join(["[Match]", f"MACAddress={nic.mac}", "", "[Network]", *settings, ""])

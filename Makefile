@@ -46,8 +46,9 @@ PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 all: setup
 	.venv/bin/doit
 
+# What takes longest comes first; tests that share what is costly to make share a process, see tests/conftest.py.
 test: lint
-	.venv/bin/python -m pytest $(PYTEST_FLAGS)
+	.venv/bin/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_FLAGS)
 
 fuzz: setup
 	.venv/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_FLAGS)

@@ -13,6 +13,14 @@ settings.register_profile("test", derandomize=True, max_examples=300, deadline=N
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 settings.load_profile("test")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, where tests run in several processes, those that share fixtures: files, and all that boot."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "boot" else str(item.path)))
+
+
 Mount = Callable[..., Path]
 
 

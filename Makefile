@@ -27,6 +27,7 @@ TEST_PACKAGES = \
     busybox-static:busybox \
     cpio:cpio \
     dnsmasq-base:dnsmasq \
+    fdisk:sfdisk \
     isc-dhcp-server:dhcpd \
     libvirt-clients:virsh \
     libxen-dev:/usr/include/libxlutil.h \

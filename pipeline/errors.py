@@ -10,6 +10,11 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
 
 
+def counted(count: int, noun: str) -> str:
+    """`count` things called `noun`, as in "1 guest" and "2 guests"."""
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
 class GuestfarmError(Exception):
     """Something the user can act on: a message, and a hint that says how. Shown without a traceback."""
 

@@ -1,6 +1,7 @@
 """What commands print, or write to a file where the user names one."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import doit
@@ -29,3 +30,10 @@ def put(text: str, path: Path) -> None:
     if target.is_dir():
         raise GuestfarmError(f"{path} is a folder", "name a file")
     publish_text(target, text, mode=0o644)
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table: `rows`, the first of which is its head, with each column as wide as it has to be."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"

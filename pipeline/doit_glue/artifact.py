@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 from doit.exceptions import TaskFailed
 from doit.task import Task
 
+from pipeline.doit_glue.differences import Json, differences
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.targets import RECORD, stamps
 from pipeline.errors import GuestfarmError
-
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-"""What can be put on record."""
 
 Inputs = Mapping[str, Json | Callable[[], Json]]
 """What an artifact is made from besides files, by name; a callable is asked only when the answer is needed."""
@@ -74,9 +72,14 @@ class Recorded:
         self._changes = self.changes(values)
         return not self._changes
 
+    @property
+    def last_changes(self) -> list[str]:
+        """What the last answer was for."""
+        return self._changes or []
+
     def __repr__(self) -> str:
         """What `doit info` says of it."""
-        return "; ".join(self._changes or ()) or "made from the same inputs"
+        return "; ".join(self.last_changes) or "made from the same inputs"
 
     def changes(self, values: Mapping[str, Any]) -> list[str]:
         """How the inputs differ from those among the `values` on record, in words; empty if they do not."""
@@ -84,16 +87,11 @@ class Recorded:
         if record is None:
             return ["never built"]
         recorded, now = record["inputs"], self.now()
-        return [] if recorded == now else _changes(recorded, now)
+        return [] if recorded == now else differences(recorded, now) or ["its inputs changed"]
 
     def now(self) -> dict[str, Json]:
         """What the artifact would be made from now."""
         return {name: value() if callable(value) else value for name, value in self._inputs.items()}
-
-
-def _changes(recorded: Mapping[str, Json], now: Mapping[str, Json]) -> list[str]:
-    names = [name for name in {**recorded, **now} if recorded.get(name) != now.get(name)]
-    return [f"{name} changed from {recorded.get(name)} to {now.get(name)}" for name in names]
 
 
 def run(build: Callable[[], None], task: Task) -> TaskFailed | dict[str, float]:

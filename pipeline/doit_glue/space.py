@@ -52,7 +52,7 @@ def check(tasks: Iterable[Task], folder: Path) -> None:
     ]
     if not missing:
         return
-    free = free_space(next(parent for parent in (folder, *folder.parents) if parent.exists()))
+    free = free_space(folder)
     now = sum(space.now for space in missing)
     if now > free:
         raise GuestfarmError(

@@ -165,8 +165,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         # SQLite does not always say what it cannot write for.
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        full = free_space(folder) < NEXT_TO_NOTHING
+        full = free_space(path.parent) < NEXT_TO_NOTHING
         raise GuestfarmError(f"{path}: the disk is full" if full else f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise GuestfarmError(f"{path} is damaged: {error}", f"move {path.parent} away, and build anew") from error

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
 
-from pipeline.errors import GuestfarmError, quoted
+from pipeline.errors import GuestfarmError, counted, quoted
 from pipeline.farm import nodes
 from pipeline.farm.guests import GUEST, KERNEL, MAC, SINGLE, Pin
 from pipeline.farm.mac import derived_mac
@@ -178,14 +178,10 @@ def _spread_text(scalar: Scalar, count: int, faults: list[Fault]) -> Iterator[No
         faults.append(fault(scalar, error.message, error.hint))
         return lost
     if len(texts) != count:
-        values, guests = _plural(len(texts), "value"), _plural(count, "guest")
+        values, guests = counted(len(texts), "value"), counted(count, "guest")
         faults.append(fault(scalar, f"{scalar} has {values} for {guests}", "make ranges equally long"))
         return lost
     return (Scalar(text, scalar.plain, scalar.line, scalar.column) for text in texts)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + "s" * (count != 1)
 
 
 def _misnamed_pins(entry: Entry) -> Iterator[Fault]:

@@ -40,9 +40,14 @@ def space(image: Path) -> int:
     return image.stat().st_blocks * 512  # the unit of stat(2), whatever the file system's own
 
 
+def standing(folder: Path) -> Path:
+    """`folder`, or as long as it is not there, the one above it that is."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+
+
 def free_space(folder: Path) -> int:
-    """The bytes that are free to us on the disk of `folder`."""
-    status = os.statvfs(folder)
+    """The bytes that are free to us on the disk where `folder` is, or will be."""
+    status = os.statvfs(standing(folder))
     return status.f_bavail * status.f_frsize
 
 

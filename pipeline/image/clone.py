@@ -38,7 +38,8 @@ def clone(source: Path, target: Path, *, allocate: bool = False) -> None:
 
 @cache
 def shares_blocks(folder: Path) -> bool:
-    """Whether clones inside `folder` share their blocks. It is tried out, with two empty files."""
+    """Whether clones in `folder`, or where it will be, share their blocks. It is tried out, with two empty files."""
+    folder = blank.standing(folder)
     with NamedTemporaryFile(dir=folder) as source, NamedTemporaryFile(dir=folder) as target:
         return _reflink(source.fileno(), target.fileno())
 

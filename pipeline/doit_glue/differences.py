@@ -1,0 +1,77 @@
+"""How what an artifact was made from differs from what it would be made from now, in words."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""What can be put on record."""
+
+_MOST_LINES = 6
+"""How many changed lines of a text are told; a person wants the reason, not the patch."""
+
+
+def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[str]:
+    """What changed, one thing a line; names are those of the innermost values, with what tells them from others."""
+    return list(_of_mappings("", before, after))
+
+
+def _of_mappings(where: str, before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            yield from _of_values(where, name, before.get(name), after.get(name))
+
+
+def _of_values(where: str, name: str, before: Json, after: Json) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _of_mappings(f"{where}{name}: ", before, after)
+    elif isinstance(before, list) and isinstance(after, list):
+        yield from _of_lists(where, name, before, after)
+    elif isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+        yield from _of_texts(f"{where}{name}", before, after)
+    elif before is None:
+        yield f"{where}{name}: {_shown(after)} is new"
+    elif after is None:
+        yield f"{where}{name}: {_shown(before)} is gone"
+    else:
+        yield f"{where}{name} changed from {_shown(before)} to {_shown(after)}"
+
+
+def _of_lists(where: str, name: str, before: list[Json], after: list[Json]) -> Iterator[str]:
+    pairs = [(a, b) for a, b in zip(before, after, strict=False) if isinstance(a, dict) and isinstance(b, dict)]
+    if len(pairs) == len(before) == len(after):
+        for number, (former, later) in enumerate(pairs, 1):
+            # The only network card, say, needs no number; nor does anybody need to hear that it is the network's.
+            yield from _of_mappings(f"{where}{name} {number}: " if len(before) > 1 else where, former, later)
+        return
+    gone = [each for each in before if each not in after]
+    new = [each for each in after if each not in before]
+    for each in gone:
+        yield f"{where}{name}: {_shown(each)} is gone"
+    for each in new:
+        yield f"{where}{name}: {_shown(each)} is new"
+    if not gone and not new:
+        yield f"{where}{name}: the order changed"
+
+
+def _of_texts(where: str, before: str, after: str) -> Iterator[str]:
+    old, new = before.splitlines(), after.splitlines()
+    told = []
+    for kind, start, end, new_start, new_end in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        gone, come = old[start:end], new[new_start:new_end]
+        paired = min(len(gone), len(come))
+        told += [f"{a.strip()} became {b.strip()}" for a, b in zip(gone, come, strict=False)]
+        told += [f"{line.strip()} is gone" for line in gone[paired:]]
+        told += [f"{line.strip()} is new" for line in come[paired:]]
+    yield from (f"{where}: {line}" for line in told[:_MOST_LINES])
+    if len(told) > _MOST_LINES:
+        yield f"{where}: and {len(told) - _MOST_LINES} lines more"
+
+
+def _shown(value: Json) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value)) or "none"
+    return str(value)

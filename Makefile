@@ -27,7 +27,6 @@ TEST_PACKAGES = \
     busybox-static:busybox \
     cpio:cpio \
     dnsmasq-base:dnsmasq \
-    fdisk:sfdisk \
     isc-dhcp-server:dhcpd \
     libvirt-clients:virsh \
     libxen-dev:/usr/include/libxlutil.h \
@@ -35,6 +34,7 @@ TEST_PACKAGES = \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
     strace:strace \
+    sudo:visudo \
     xfsprogs:mkfs.xfs
 
 LOCK = requirements.lock

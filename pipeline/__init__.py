@@ -8,6 +8,7 @@ The layers, from what the user types down to what everything stands on. Arrows r
     doit_glue     where doit's internals are met: state, checker, the way from an artifact to a task
     host          WHERE: the machine that runs guests: its image store, its toolstacks, who is down
     system        WHO: the files that give a root disk its guest's identity; pure
+    material      WHEREOF: files of this machine that go into guests
     hypervisor    HOW: the text of a guest's configuration, a module for each hypervisor; pure
     image         HOW: files of images, paths and sizes and layers in, files out; knows no guest and no doit
     process       the one place that starts programs

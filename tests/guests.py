@@ -53,6 +53,7 @@ GUEST = Guest(
     swap=512 * MIB,
     disks=(),
     nics=(nic("10.0.0.11/24", "10.0.0.1", "10.0.0.1", "9.9.9.9"),),
+    users=(),
     hypervisors=("xen",),
     host_kernel=None,
     extra="",

@@ -9,6 +9,7 @@ from doit.dependency import Dependency
 from pipeline.doit_glue.artifact import Artifact, Inputs, Tasks, artifact
 from pipeline.doit_glue.artifact_task import ArtifactTask, artifacts
 from pipeline.doit_glue.checker import Digests, checker
+from pipeline.doit_glue.differences import Json
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.state import State
 from pipeline.doit_glue.user_errors import USER_ERROR, user_errors
@@ -50,6 +51,7 @@ __all__ = [
     "Artifact",
     "ArtifactTask",
     "Inputs",
+    "Json",
     "Space",
     "Tasks",
     "artifact",

@@ -6,6 +6,7 @@ From the file down to the model, each module builds on those above it:
     nodes, source      YAML as text that knows its line and column; source opens the file
     readers, written   nodes as typed values, and back
     table              the keys of a mapping declared as a table
+    public_keys, users the keys of users, and of their SSH keys
     names, masters, guests, entries, schema   the keys of the list, in tables; ranges become guests
     rules, checks      what each guest obeys, and what no two may share
     model, build       the farm, with every default filled in and every identity derived
@@ -23,28 +24,36 @@ from pipeline.farm import build, checks, schema, source
 from pipeline.farm.guests import Hypervisors
 from pipeline.farm.model import Farm
 from pipeline.farm.nodes import Fault, ReadingError
+from pipeline.farm.users import Read
 
 _NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
-def load(path: Path, needs: Mapping[str, int] = _NOTHING_KNOWN, *, hypervisors: Hypervisors | None = None) -> Farm:
+def load(
+    path: Path,
+    needs: Mapping[str, int] = _NOTHING_KNOWN,
+    *,
+    hypervisors: Hypervisors | None = None,
+    read: Read | None = None,
+) -> Farm:
     """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
 
     `needs` has, for masters whose contents are known, the smallest root disk in bytes. `hypervisors` are those that
-    guests can be configured for, with what each cannot express; without them, any name is taken for one. Raises
-    ListError with every problem of the list at once, other GuestfarmErrors when the file cannot be read.
+    guests can be configured for, with what each cannot express; without them, any name is taken for one. `read` reads
+    the files that guests are made of; without it, nobody looks into them. Raises ListError with every problem of the
+    list at once, other GuestfarmErrors when the file cannot be read.
     """
     with _no_garbage_collection():
-        return _load(path, needs, hypervisors)
+        return _load(path, needs, hypervisors, read)
 
 
-def _load(path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None) -> Farm:
+def _load(path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None, read: Read | None) -> Farm:
     try:
         document = source.read(path)
     except ReadingError as error:
         raise _list_error(path, error.faults) from error
     draft, faults = schema.read(document.root, path.absolute().parent)
-    faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors)]
+    faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read)]
     if faults:
         raise _list_error(path, faults)
     return build.farm(draft)

@@ -1,12 +1,26 @@
 """Turns a draft without faults into the model: what is left open is defaulted or derived, places are dropped."""
 
+from collections.abc import Callable
 from functools import cache
 
-from pipeline.farm import disks
+from pipeline.farm import disks, users
 from pipeline.farm import guests as keys
 from pipeline.farm.entries import Listed
 from pipeline.farm.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
-from pipeline.farm.model import Allocation, Base, Disk, Farm, FileSystem, Guest, HostKernel, Image, Libvirt, Nic, Xen
+from pipeline.farm.model import (
+    Allocation,
+    Base,
+    Disk,
+    Farm,
+    FileSystem,
+    Guest,
+    HostKernel,
+    Image,
+    Libvirt,
+    Nic,
+    User,
+    Xen,
+)
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 
@@ -22,6 +36,8 @@ def farm(draft: Draft) -> Farm:
             filesystem = FileSystem.EXT4
         return Base(master=made, filesystem=filesystem, size=size, allocation=allocation)
 
+    users_of = _users(draft)
+
     def guest(listed: Listed) -> Guest:
         fields = listed.fields
         return Guest(
@@ -34,6 +50,7 @@ def farm(draft: Draft) -> Farm:
             swap=fields[keys.SWAP],
             disks=_disks(name, listed),
             nics=_nics(name, listed),
+            users=users_of(listed),
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
             extra=fields[keys.EXTRA] or "",
@@ -54,6 +71,20 @@ def farm(draft: Draft) -> Farm:
         masters=masters,
         guests={listed.name: guest(listed) for entry in draft.entries for listed in entry},
     )
+
+
+def _users(draft: Draft) -> Callable[[Listed], tuple[User, ...]]:
+    """How guests come to their users: those that are given once are made once."""
+    made: dict[int, tuple[User, ...]] = {}
+
+    def users_of(listed: Listed) -> tuple[User, ...]:
+        given = listed.fields[users.USERS]
+        if id(given) not in made:
+            merged = users.merged(draft.defaults, listed.own)
+            made[id(given)] = tuple(users.user(name, fields, draft.folder) for name, fields in merged.items())
+        return made[id(given)]
+
+    return users_of
 
 
 def _disks(farm: str, listed: Listed) -> tuple[Disk, ...]:

@@ -6,22 +6,26 @@ from functools import partial
 from itertools import chain
 
 from pipeline.errors import quoted
-from pipeline.farm import rules
+from pipeline.farm import rules, users
 from pipeline.farm.addresses import Address
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.guests import ADDRESS, NETWORK, Hypervisors
 from pipeline.farm.mac import free_mac
 from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
 from pipeline.farm.schema import FARM, Draft
-from pipeline.farm.table import BrokenError
+from pipeline.farm.table import BrokenError, Fields
+from pipeline.farm.users import USERS, Read
 
 Rule = Callable[[Listed], Iterator[Fault]]
 
 
-def check(draft: Draft, needs: Mapping[str, int], hypervisors: Hypervisors | None) -> list[Fault]:
+def check(
+    draft: Draft, needs: Mapping[str, int], hypervisors: Hypervisors | None, read: Read | None = None
+) -> list[Fault]:
     """Everything that breaks a rule. `needs` has, for masters whose contents are known, the smallest root in bytes.
 
-    `hypervisors` are those that are known, None where there is no telling.
+    `hypervisors` are those that are known, None where there is no telling. `read` reads the files that guests are made
+    of; without it, nobody looks into them.
     """
     own_rules: tuple[Rule, ...] = (
         rules.keys_are_given,
@@ -38,6 +42,7 @@ def check(draft: Draft, needs: Mapping[str, int], hypervisors: Hypervisors | Non
     )
     faults = [each for entry in draft.entries for rule in own_rules for each in _first_breach(rule, entry)]
     entries, same_names = _unique_names(draft.entries)
+    faults += first_at_each_place(_users(draft, read))
     return [*faults, *same_names, *_same_addresses(entries), *_same_macs(entries, _farm_name(draft))]
 
 
@@ -48,6 +53,22 @@ def _first_breach(rule: Rule, entry: Entry) -> list[Fault]:
             if faults := list(rule(guest)):
                 return faults
     return []
+
+
+def _users(draft: Draft, read: Read | None) -> Iterator[Fault]:
+    """What is wrong with users as they are once the defaults' and a guest's own are put together."""
+    with suppress(BrokenError):
+        if USERS in draft.defaults:
+            found = users.check(users.merged(draft.defaults, Fields({})), draft.defaults.node(USERS))
+            found = chain(found, users.check_files(users.given(draft.defaults), draft.folder, read))
+            yield from (each.under("defaults", USERS.name) for each in found)
+    for entry in draft.entries:
+        for guest in entry:
+            with suppress(BrokenError):
+                if USERS in guest.own:  # others have the defaults'
+                    found = users.check(users.merged(draft.defaults, guest.own), guest.own.node(USERS))
+                    found = chain(found, users.check_files(users.given(guest.own), draft.folder, read))
+                    yield from (each.under("guests", guest.name, USERS.name) for each in found)
 
 
 def _farm_name(draft: Draft) -> str | None:

@@ -15,6 +15,7 @@ from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError
 from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Schema, Size
 from pipeline.farm.table import Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
+from pipeline.farm.users import USERS
 
 _PATH = Or("none", names.ABSOLUTE_PATH)
 
@@ -146,6 +147,7 @@ LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alon
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", ADDRESS, NETWORK), MAC),
+    USERS,
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(XEN, LIBVIRT),
 )

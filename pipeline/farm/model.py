@@ -151,6 +151,26 @@ class Nic:
     """The card that full virtualization imitates; None: what each hypervisor has by default."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A user of a guest; what is None or empty stays what the master has, or is what useradd(8) would choose."""
+
+    name: str
+    keys: tuple[str | Path, ...] | None = None
+    """Lines for authorized_keys, and files of such lines; None: the master's."""
+    password: str | None = None
+    """A hash as in crypt(5)."""
+    locked: bool | None = None
+    sudo: tuple[str, ...] = ()
+    """What may follow the user in sudoers(5)."""
+    groups: tuple[str, ...] = ()
+    shell: PurePosixPath | None = None
+    uid: int | None = None
+    gid: int | None = None
+    home: PurePosixPath | None = None
+    comment: str | None = None
+
+
 class Action(StrEnum):
     """What a hypervisor does with a guest that has ended in some way."""
 
@@ -221,6 +241,7 @@ class Guest:
     disks: tuple[Disk, ...]
     """What it has besides root and swap, in the order of the list."""
     nics: tuple[Nic, ...]
+    users: tuple[User, ...]
     hypervisors: tuple[str, ...]
     host_kernel: HostKernel | None
     extra: str

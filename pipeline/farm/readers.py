@@ -159,6 +159,25 @@ class Choice(Generic[W]):
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """Yes or no."""
+
+    form: str = "true or false"
+
+    @property
+    def schema(self) -> Schema:
+        """The words."""
+        return {"enum": [True, False, "true", "false"]}
+
+    def read(self, node: Node) -> bool:
+        """Whether it is true."""
+        text = _text(node, self.form)
+        if text not in ("true", "false"):
+            raise unexpected(node, self.form)
+        return text == "true"
+
+
+@dataclass(frozen=True, slots=True)
 class Or(Generic[T]):
     """A word that stands for None, or a value of another type."""
 

@@ -36,6 +36,8 @@ class Draft:
     """None where there is no telling which there are."""
     defaults: Fields
     entries: list[Entry]
+    folder: Path
+    """What the paths of files are relative to."""
 
 
 def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
@@ -55,4 +57,4 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
     with suppress(BrokenError):
         entries, found = read_entries(fields[GUESTS], defaults)
         faults.extend(each.under(GUESTS.name) for each in found)
-    return Draft(fields, masters, defaults, entries), faults
+    return Draft(fields, masters, defaults, entries, folder), faults

@@ -134,6 +134,14 @@ class FileSystem:
         number = self._tree.resolve(path, follow_last=False)
         return None if number is None else int(self._inodes.read(number).i_mode)
 
+    def owner(self, path: str) -> tuple[int, int] | None:
+        """User and group of what is at `path` itself; None if nothing is."""
+        number = self._tree.resolve(path, follow_last=False)
+        if number is None:
+            return None
+        inode = self._inodes.read(number)
+        return inode.i_uid | inode.i_uid_high << 16, inode.i_gid | inode.i_gid_high << 16
+
     def readlink(self, path: str) -> str | None:
         """Where the symlink at `path` leads; None if there is none."""
         number = self._tree.resolve(path, follow_last=False)

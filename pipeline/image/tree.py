@@ -1,5 +1,6 @@
 """Trees: what can be looked at in a master or in an image, before anything is written."""
 
+import stat
 from collections.abc import Callable
 from typing import Protocol
 
@@ -8,6 +9,8 @@ from pipeline.image.layer import Directory, Entry, File, HardLink, Layer, Symlin
 
 _LARGEST_KEPT = 1 << 30
 """Bytes of the largest file whose contents are kept in memory; no kernel and no initrd is near that."""
+
+_TYPES = {File: stat.S_IFREG, Directory: stat.S_IFDIR, Symlink: stat.S_IFLNK}
 
 _SYMLINKS_FOLLOWED = 40
 """As many as the kernel follows in one path; see path_resolution(7)."""
@@ -25,6 +28,12 @@ class Tree(Protocol):
     def names(self, path: str) -> list[str]:
         """The names in the directory at `path`, sorted; none if there is no directory."""
 
+    def mode(self, path: str) -> int | None:
+        """Type and permissions of what is at `path` itself, as st_mode of inode(7); None if nothing is."""
+
+    def owner(self, path: str) -> tuple[int, int] | None:
+        """User and group of what is at `path` itself; None if nothing is."""
+
     def read(self, path: str) -> bytes:
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
 
@@ -34,6 +43,7 @@ class LayerTree:
 
     def __init__(self, layer: Layer, keep: Callable[[str], bool]) -> None:
         self._links: dict[str, str] = {}
+        self._statuses: dict[str, tuple[int, int, int]] = {}
         self._contents: dict[str, bytes] = {}
         self._names: dict[str, set[str]] = {"": set()}
         for entry in layer:
@@ -53,6 +63,20 @@ class LayerTree:
         """The names in the directory at `path`, sorted; none if there is no directory."""
         return sorted(self._names.get(resolve(self, path), ()))
 
+    def mode(self, path: str) -> int | None:
+        """Type and permissions of what is at `path` itself; None if nothing is."""
+        status = self._status(path)
+        return status[0] if status else None
+
+    def owner(self, path: str) -> tuple[int, int] | None:
+        """User and group of what is at `path` itself; None if nothing is."""
+        status = self._status(path)
+        return status[1:] if status else None
+
+    def _status(self, path: str) -> tuple[int, int, int] | None:
+        above, _, name = path.rpartition("/")
+        return self._statuses.get(f"{resolve(self, above)}/{name}")
+
     def read(self, path: str) -> bytes:
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
         real = resolve(self, path)
@@ -67,6 +91,10 @@ class LayerTree:
         self._names.setdefault(above, set()).add(name)
         self._links.pop(path, None)
         self._contents.pop(path, None)
+        self._statuses.pop(f"{above}/{name}", None)
+        if isinstance(entry, File | Directory | Symlink):
+            about = entry.metadata
+            self._statuses[f"{above}/{name}"] = _TYPES[type(entry)] | about.mode, about.uid, about.gid
         match entry:
             case Directory():
                 self._names.setdefault(path, set())

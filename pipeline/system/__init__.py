@@ -2,16 +2,18 @@
 
 Pure: a guest and the tree of its base in, a layer out.
 
-Each module knows one matter: names (hostname, hosts), mounts (fstab), the resolver, SSH's host keys, and the network
-tools, of which a master has one. `identity()` puts them together.
+Each module knows one matter: names (hostname, hosts), mounts (fstab), the resolver, SSH's host keys, users (accounts,
+homes), and the network tools, of which a master has one. `identity()` puts them together.
 """
 
 from collections.abc import Iterator
 
 from pipeline.farm.model import Guest
+from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree
-from pipeline.system import mounts, names, network, resolver, ssh
+from pipeline.system import homes, mounts, names, network, resolver, ssh
+from pipeline.system.accounts import Accounts
 
 RECIPE = 1
 """Raise it when the same guest gets other files: root disks made by an older recipe are stale."""
@@ -27,15 +29,16 @@ The rules call another network interface eth0: that with the master's MAC addres
 """
 
 
-def identity(guest: Guest, tree: Tree) -> list[Entry]:
+def identity(guest: Guest, tree: Tree, read: Read) -> list[Entry]:
     """Everything that makes a clone of the file system `tree` the root disk of `guest`.
 
-    Raises MasterError when the master lacks what that takes.
+    `read` reads the files of this machine that the list names. Raises MasterError when the master lacks what that
+    takes.
     """
-    return list(_entries(guest, tree))
+    return list(_entries(guest, tree, read))
 
 
-def _entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
+def _entries(guest: Guest, tree: Tree, read: Read) -> Iterator[Entry]:
     yield from names.entries(guest, tree)
     yield from mounts.entries(guest, tree)
     yield from network.entries(guest, tree)
@@ -45,3 +48,8 @@ def _entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
     if tree.readlink("var/lib/dbus/machine-id") is None:
         yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own
     yield from map(Removal, _MASTERS_OWN)
+    if guest.users:
+        accounts = Accounts(tree)
+        accounts.add(guest.users)
+        yield from accounts.entries()
+        yield from homes.entries(guest.users, accounts, tree, read)

@@ -1,7 +1,12 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from pipeline import farm, hypervisor
 from pipeline.doit_glue import Tasks, artifacts, is_up_to_date, path_variable, user_errors
+from pipeline.farm.model import Farm
+from pipeline.material.files import read
 from pipeline.tasks import base, guest, kernel, master
 from pipeline.tasks.site import Site
 
@@ -14,11 +19,15 @@ def load() -> Site:
     """
     path = path_variable("guests", "guests.yaml")
     with user_errors():
-        site = Site(farm.load(path, hypervisors=hypervisor.INEXPRESSIBLE), path_variable("build", "build").absolute())
+        site = Site(_farm(path, {}), path_variable("build", "build").absolute())
         needs = _needs(site)
         if needs:
-            farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE)
+            _farm(path, needs)
         return site
+
+
+def _farm(path: Path, needs: Mapping[str, int]) -> Farm:
+    return farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=read)
 
 
 def _needs(site: Site) -> dict[str, int]:

@@ -1,19 +1,26 @@
 """root:G, swap:G, disk:G:NAME and config:G: what is one guest's own."""
 
+import hashlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline import hypervisor, system
-from pipeline.doit_glue import Space, Tasks, artifact
+from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Disk, Guest, Nic
+from pipeline.farm.model import Allocation, Disk, Guest, Nic, User
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
+from pipeline.material.files import read
+from pipeline.system import homes
 from pipeline.tasks import base
 from pipeline.tasks.site import Site
+
+_USERS: dict[int, dict[str, Json]] = {}
+"""What is on record of users, by the identities of the tuples that farms have for as long as they last."""
 
 _ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
 
@@ -38,6 +45,7 @@ def roots(site: Site) -> Tasks:
                 "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
+                "users": partial(_users, guest.users),
                 "libext2fs": libext2fs.version,
             },
             space=Space(partial(_root_space, site, guest), full=guest.base.size),
@@ -124,7 +132,7 @@ def _root_space(site: Site, guest: Guest) -> int:
 def _build_root(populated: Path, target: Path, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
     try:
-        root.build(populated, target, partial(system.identity, guest), guest.root_uuid, allocate=allocate)
+        root.build(populated, target, partial(system.identity, guest, read=read), guest.root_uuid, allocate=allocate)
     except MasterError as error:
         raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
 
@@ -154,6 +162,20 @@ def _image(each: Disk) -> str:
 def _mounts(guest: Guest) -> list[Any] | None:
     """What root's fstab has of other disks; None where that is nothing, as it was before there were any."""
     return [[str(each.uuid), str(each.mount), each.filesystem] for each in guest.disks if each.mount] or None
+
+
+def _users(users: tuple[User, ...]) -> dict[str, Json] | None:
+    """What is on record of users, the files that they name included; what they are is nobody's business."""
+    if not users:
+        return None
+    if id(users) not in _USERS:  # guests share them
+        _USERS[id(users)] = {user.name: _digest(user) for user in users}
+    return _USERS[id(users)]
+
+
+def _digest(user: User) -> str:
+    facts = repr(replace(user, keys=None if user.keys is None else tuple(homes.authorized(user, read))))
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _network(nic: Nic) -> dict[str, Any]:

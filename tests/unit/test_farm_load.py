@@ -116,6 +116,7 @@ def test_the_example_farm() -> None:
                 nameservers=(IPv4Address("10.0.0.1"),),
             ),
         ),
+        users=(),
         hypervisors=("xen",),
         host_kernel=None,
         extra="",

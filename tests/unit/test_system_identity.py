@@ -1,5 +1,7 @@
 """What a guest does not inherit from its master: keys, seeds and identifiers."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline import system
@@ -13,12 +15,12 @@ SYSTEMD = text("etc/systemd/system/default.target", "")
 
 
 def removed(*layer: Entry) -> set[str]:
-    entries = system.identity(guest(nics=()), tree(*layer))
+    entries = system.identity(guest(nics=()), tree(*layer), Path.read_bytes)
     return {entry.path for entry in entries if isinstance(entry, Removal)}
 
 
 def test_machine_id_is_the_guests_own() -> None:
-    written = contents(system.identity(guest(nics=()), tree()))
+    written = contents(system.identity(guest(nics=()), tree(), Path.read_bytes))
     assert written["etc/machine-id"] == f"{MACHINE_ID}\n".encode()
 
 
@@ -68,6 +70,6 @@ def test_a_server_that_nobody_would_make_keys_for() -> None:
 
 def test_files_that_are_no_utf8_come_through() -> None:
     master = tree(file("etc/hosts", b"# B\xfcro\n127.0.0.1 localhost\n"), file("etc/fstab", b"# B\xfcro\n"))
-    written = contents(system.identity(guest(nics=()), master))
+    written = contents(system.identity(guest(nics=()), master, Path.read_bytes))
     assert written["etc/hosts"].startswith(b"# B\xfcro\n127.0.0.1 localhost\n")
     assert written["etc/fstab"].startswith(b"# B\xfcro\n")

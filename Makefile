@@ -27,10 +27,17 @@ TEST_PACKAGES = \
     busybox-static:busybox \
     cpio:cpio \
     dnsmasq-base:dnsmasq \
+    dosfstools:mkfs.vfat \
+    fdisk:sfdisk \
+    grub-common:grub-mkimage \
+    grub-efi-amd64-bin:/usr/lib/grub/x86_64-efi/kernel.img \
+    grub-pc-bin:/usr/lib/grub/i386-pc/kernel.img \
     isc-dhcp-server:dhcpd \
     libvirt-clients:virsh \
     libxen-dev:/usr/include/libxlutil.h \
     libxml2-utils:xmllint \
+    mtools:mcopy \
+    ovmf:/usr/share/OVMF/OVMF_CODE_4M.fd \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
     strace:strace \

@@ -117,11 +117,17 @@ def _execute(task: Task) -> None:
 
 
 def _guests(batch: str, count: int) -> Iterator[str]:
-    """Lines for `count` guests: of each hundred, half are a range and half stand for themselves, as in a real list."""
+    """Lines for `count` guests: of each hundred, half are a range and half stand for themselves, as in a real list.
+
+    MAC addresses are pinned: of thousands of derived ones, some clash by chance.
+    """
     for start in range(0, count, 100):
-        number = min(100, count - start)
-        name, subnet = f"{batch}-{start // 100}", f"10.{start // 100 // 250}.{start // 100 % 250}"
+        number, hundred = min(100, count - start), start // 100
+        name, subnet = f"{batch}-{hundred}", f"10.{hundred // 250}.{hundred % 250}"
+        mac = f"02:00:00:{hundred // 256:02x}:{hundred % 256:02x}"
         if number > 1:
-            yield f'  "{name}-[001:{number // 2:03}]": {{address: "{subnet}.[1:{number // 2}]/8"}}'
+            half = number // 2
+            addresses = f'address: "{subnet}.[1:{half}]/8", mac: "{mac}:[10:{half + 9}]"'
+            yield f'  "{name}-[001:{half:03}]": {{{addresses}}}'
         for single in range(number // 2 + 1, number + 1):
-            yield f"  {name}-{single:03}: {{address: {subnet}.{single}/8, memory: 1G}}"
+            yield f"  {name}-{single:03}: {{address: {subnet}.{single}/8, mac: '{mac}:{single + 99:02x}', memory: 1G}}"

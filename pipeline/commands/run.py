@@ -2,17 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from doit.cmd_base import tasks_and_deps_iter
 from doit.cmd_run import Run as DoitRun
-from doit.control import TaskControl
-from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue import processes, space, user_errors
+from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
 from pipeline.image.publish import sweep
@@ -60,23 +57,19 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             state.lock.acquire()
             for folder in state.drafts():
                 sweep(folder)
-            space.check(self._chosen_tasks(), Path(state.name).parent)
-            self.dep_manager = Guard(self.dep_manager)
+            control = Control(self.task_list, auto_delayed_regex=options["auto_delayed_regex"])
+            control.process(self.sel_tasks)
+            if not options["always"]:
+                control.fresh = fresh(control.chosen(), state, self.dep_manager.checker.digest)
+            stale = (task for task in control.chosen() if task.name not in control.fresh)
+            space.check(stale, Path(state.name).parent)
+            self.dep_manager = Guard(self.dep_manager, control.fresh)
             try:
-                return int(super()._execute(*arguments, **options))
+                with control.in_charge():
+                    return int(super()._execute(*arguments, **options))
             except KeyboardInterrupt:
                 print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)
                 return _INTERRUPTED
-
-    def _chosen_tasks(self) -> Iterator[Task]:
-        if self.sel_tasks is None:
-            yield from self.task_list
-        else:
-            control = TaskControl(self.task_list)
-            control.process(self.sel_tasks)
-            for task in self.task_list:
-                task.options = None  # doit reads the arguments again, and ends at the first task that has its options
-            yield from tasks_and_deps_iter(control.tasks, control.selected_tasks)
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitRun._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from doit.globals import Globals
 from doit.task import Task, first_line
 
+from pipeline.doit_glue import fingerprint
 from pipeline.doit_glue.artifact import Artifact, Recorded, Tasks, run
 from pipeline.doit_glue.space import META
 from pipeline.doit_glue.targets import RECORD, explanation, not_ours, stamps
@@ -20,41 +21,83 @@ _SENT = ("name", "dep_changed", "options", "verbosity", "values", "result", "exe
 
 
 class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
-    """The doit task of an artifact."""
+    """The doit task of an artifact.
 
-    made_from: Recorded
+    What is the same for all of them is the class's, and what only a task that runs needs is made when it is asked for.
+    """
+
+    artifact: Artifact
 
     @classmethod
     def of(cls, group: str, artifact: Artifact) -> "ArtifactTask":
-        """The task of the `group` that makes `artifact`.
-
-        It is a copy of one that doit made, with what is its own: doit would check each attribute of each task.
-        """
+        """The task of the `group` that makes `artifact`."""
         task: ArtifactTask = cls.__new__(cls)
-        made_from = Recorded(artifact.inputs)
-        task.__dict__.update(
-            _template(),
-            name=f"{group}:{artifact.name}",
-            subtask_of=group,
-            doc=first_line(artifact.doc),
-            file_dep=set(artifact.files),
-            task_dep=[],
-            targets=artifact.targets,
-            values={},
-            meta={META: artifact.space} if artifact.space else None,
-            _actions=[(run, [artifact.build])],
-            made_from=made_from,
-            uptodate=[(made_from, [], {})],
-        )
-        task.value_savers = [task._record]
+        task.name = f"{group}:{artifact.name}"
+        task.subtask_of = group
+        task.targets = artifact.targets
+        task.file_dep = _set(*artifact.files)
+        task.task_dep = []
+        task.values = {}
+        task.artifact = artifact
         return task
+
+    @property
+    def doc(self) -> str:
+        """What `doit list --all` says of it."""
+        return str(first_line(self.artifact.doc))
+
+    @property
+    def made_from(self) -> Recorded:
+        """Whether it would still be made from the same."""
+        made_from: Recorded | None = self.__dict__.get("_made_from")
+        if made_from is None:
+            made_from = self._made_from = Recorded(self.artifact.inputs)
+        return made_from
+
+    @property
+    def uptodate(self) -> list[Any]:
+        """What doit asks to know whether the task has to run."""
+        return [(self.made_from, [], {})]
+
+    @property
+    def value_savers(self) -> list[Callable[[], dict[str, Any]]]:
+        """What doit asks for what to put on record."""
+        return [self._record]
+
+    @property
+    def meta(self) -> dict[str, Any] | None:
+        """What doit knows nothing of."""
+        return {META: self.artifact.space} if self.artifact.space else None
+
+    @property
+    def _actions(self) -> list[Any]:
+        return [(run, [self.artifact.build])]
+
+    def fingerprint(self, digest: Callable[[str], str]) -> bytes | None:
+        """What it would be made from now, and its targets; None if one of these is missing.
+
+        `digest` gives the digest of a file. Raises FileNotFoundError.
+        """
+        found = stamps(self.targets)
+        if len(found) < len(self.targets):
+            return None
+        answers = {name: ask() for name, ask in fingerprint.callables(self.artifact.inputs)}
+        files = {path: digest(path) for path in self.file_dep}
+        return fingerprint.of_artifact(fingerprint.of_inputs(self.artifact.inputs), answers, files, found)
+
+    def fingerprint_of(self, record: dict[str, Any], files: dict[str, str]) -> bytes:
+        """What is on record of it, as a fingerprint, with the digests of the `files` that it was made from."""
+        asked = {name for name, _ in fingerprint.callables(self.artifact.inputs)}
+        answers = {name: value for name, value in record["inputs"].items() if name in asked}
+        values = {name: value for name, value in record["inputs"].items() if name not in asked}
+        return fingerprint.of_artifact(fingerprint.of_inputs(values), answers, files, record["targets"])
 
     def _record(self) -> dict[str, Any]:
         return {RECORD: {"inputs": self.made_from.now(), "targets": stamps(self.targets)}}
 
     def pickle_safe_dict(self) -> dict[str, Any]:
         """What doit sends to a worker process and back: not the whole farm, which hangs on the rest."""
-        return {name: self.__dict__[name] for name in _SENT}
+        return {name: getattr(self, name) for name in _SENT}
 
     def clean(self, outstream: TextIO, dryrun: bool) -> None:
         """Remove its targets, but none that somebody wrote to or is using."""
@@ -74,10 +117,10 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
                     _remove_if_empty(target.parent)
 
 
-@cache
-def _template() -> dict[str, Any]:
-    # With threads, doit's capturing of output would swap sys.stdout under the other tasks' feet.
-    return dict(Task("template", [], io={"capture": False}).__dict__)
+# With threads, doit's capturing of output would swap sys.stdout under the other tasks' feet.
+for _name, _value in Task("template", [], io={"capture": False}).__dict__.items():
+    if _name not in ArtifactTask.__dict__:
+        setattr(ArtifactTask, _name, _value)
 
 
 def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
@@ -91,6 +134,12 @@ def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
         yield from made
 
     return tasks
+
+
+@cache
+def _set(*files: str) -> frozenset[str]:
+    """The set of these files, one for all tasks that depend on the same."""
+    return frozenset(files)
 
 
 def _remove_if_empty(folder: Path) -> None:

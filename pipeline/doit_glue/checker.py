@@ -59,4 +59,8 @@ def checker(digests: Digests) -> type[FileChangedChecker]:
             now = digests.of(dep, self.info(dep))
             return None if now == current_state else now
 
+        def digest(self, path: str) -> str:
+            """The digest of the file at `path`. Raises FileNotFoundError."""
+            return digests.of(path, os.stat(path))  # noqa: PTH116  # as everywhere here, paths are text
+
     return ContentChecker

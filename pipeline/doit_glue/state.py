@@ -20,6 +20,7 @@ _TABLES = """
     create table if not exists task (name text primary key, record text not null) without rowid;
     create table if not exists restart (name text primary key, folders text not null) without rowid;
     create table if not exists digest (path text primary key, stamp text not null, digest text not null) without rowid;
+    create table if not exists fingerprint (name text primary key, fingerprint blob not null) without rowid;
 """
 
 
@@ -40,6 +41,8 @@ class State:
 
     Each change is a transaction of its own. In SQLite's WAL mode with synchronous=NORMAL those survive whatever happens
     to this process, and the last of them not always a power failure: then a task runs once more than it would have to.
+
+    A record is read when it is asked for. Whether there is one that says what is so now, its fingerprint tells.
     """
 
     desc = "SQLite, durable task by task"
@@ -50,12 +53,12 @@ class State:
         self._codec = codec
         self._connection: sqlite3.Connection | None = None
         self._records: dict[str, dict[str, Any]] = {}
-        self._texts: dict[str, str] = {}
         self._restarts: dict[str, list[str]] = {}
+        self._fingerprints: dict[str, bytes] = {}
         if Path(name).exists():
-            with user_errors(), opened(Path(name)) as connection:
-                self._texts = dict(connection.execute("select name, record from task"))
-                rows = connection.execute("select name, folders from restart")
+            with user_errors(), readable(Path(name)):
+                self._connection = connect(Path(name))
+                rows = self._connection.execute("select name, folders from restart").fetchall()
                 self._restarts = {task: json.loads(folders) for task, folders in rows}
 
     def get(self, task: str, key: str) -> Any:  # noqa: ANN401  # a record holds whatever JSON can
@@ -69,6 +72,7 @@ class State:
             self._restarts.pop(task, None)
             self._change(
                 ("insert or replace into task values (?, ?)", task, self._codec.encode(self._record(task))),
+                ("delete from fingerprint where name = ?", task),
                 ("delete from restart where name = ?", task),
             )
 
@@ -82,7 +86,7 @@ class State:
 
     def remove_all(self) -> None:
         """Forget every task."""
-        for task in [*self._texts, *self._records]:
+        for task in self._names("task"):
             self.remove(task)
 
     def start(self, task: str, folders: Iterable[Path]) -> None:
@@ -91,18 +95,23 @@ class State:
         self._restarts[task] = [str(folder) for folder in folders]
         self._change(
             ("insert or replace into restart values (?, ?)", task, json.dumps(self._restarts[task])),
+            ("delete from fingerprint where name = ?", task),
             ("delete from task where name = ?", task),
         )
 
     def tasks(self) -> list[str]:
         """Every task that anything is on record for."""
-        return sorted({*self._texts, *self._records, *self._restarts})
+        return sorted({*self._names("task"), *self._restarts})
 
     def discard(self, task: str) -> None:
         """Remove every trace of a task that is no more."""
         self._records[task] = {}
         self._restarts.pop(task, None)
-        self._change(("delete from task where name = ?", task), ("delete from restart where name = ?", task))
+        self._change(
+            ("delete from task where name = ?", task),
+            ("delete from fingerprint where name = ?", task),
+            ("delete from restart where name = ?", task),
+        )
 
     def may_replace(self, task: str) -> bool:
         """Whether `task` was forgotten, or started and never finished: its targets are its own in whatever state."""
@@ -112,8 +121,18 @@ class State:
         """The folders in which unfinished tasks may have left drafts."""
         return [Path(folder) for folder in sorted({*chain(*self._restarts.values())})]
 
+    def fingerprints(self) -> dict[str, bytes]:
+        """What is on record of each task, as a fingerprint; not of all tasks that have a record."""
+        return dict(self._rows("select name, fingerprint from fingerprint"))
+
+    def note_fingerprint(self, task: str, fingerprint: bytes) -> None:
+        """Note the fingerprint of what is on record of `task`. It can wait: without, the record says the same."""
+        self._fingerprints[task] = fingerprint
+
     def dump(self) -> None:
-        """Close the database; everything is in it already."""
+        """Close the database; everything is in it already, but for some fingerprints."""
+        if self._fingerprints:
+            self._change()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -122,19 +141,30 @@ class State:
     def _record(self, task: str) -> dict[str, Any]:
         record = self._records.get(task)
         if record is None:
-            text = self._texts.get(task)
-            record = self._records[task] = {} if text is None else self._codec.decode(text)
+            rows = self._rows("select record from task where name = ?", task)
+            record = self._records[task] = self._codec.decode(rows[0][0]) if rows else {}
         return record
+
+    def _names(self, table: str) -> list[str]:
+        return [name for (name,) in self._rows(f"select name from {table}")]  # noqa: S608  # the table is ours
+
+    def _rows(self, query: str, *parameters: str) -> list[Any]:
+        if self._connection is None:
+            return []
+        with user_errors(), readable(Path(self.name)):
+            return self._connection.execute(query, parameters).fetchall()
 
     def _change(self, *statements: tuple[str, ...]) -> None:
         with user_errors(), readable(Path(self.name)):
+            self.lock.acquire()
             if self._connection is None:
-                self.lock.acquire()
                 self._connection = connect(Path(self.name))
             self._connection.execute("begin immediate")
+            self._connection.executemany("insert or replace into fingerprint values (?, ?)", self._fingerprints.items())
             for statement, *parameters in statements:
                 self._connection.execute(statement, parameters)
             self._connection.execute("commit")
+            self._fingerprints.clear()
 
 
 def connect(path: Path) -> sqlite3.Connection:

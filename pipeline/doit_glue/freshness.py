@@ -1,0 +1,108 @@
+"""Which artifacts are fresh, found out for all of them at once: doit takes half a millisecond for each that it asks of.
+
+What is fresh by these means is up to date for doit, too. Whatever is not is left to doit, which asks as ever, and says
+why. So a mistake here could cost time, but for one: to take what is stale for fresh. Therefore a fingerprint is of all
+that doit would compare, and an artifact is fresh only if all are that it is made from.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from doit import cmd_run
+from doit.control import ExecNode, TaskControl, TaskDispatcher
+from doit.task import Task
+
+from pipeline.doit_glue.artifact_task import ArtifactTask
+from pipeline.doit_glue.state import State
+
+
+def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> set[str]:
+    """The names of those of `tasks` that have nothing to do; each must come after those that it depends on.
+
+    `digest` gives the digest of a file that is there.
+    """
+    recorded = state.fingerprints()
+    found: set[str] = set()
+    for task in tasks:
+        known = recorded.get(task.name)
+        if known is None or not isinstance(task, ArtifactTask) or not found.issuperset(task.task_dep):
+            continue
+        try:
+            now = task.fingerprint(digest)
+        except FileNotFoundError:  # one of the files that it is made from
+            continue
+        if now == known:
+            found.add(task.name)
+    return found
+
+
+class FreshNode(ExecNode):  # type: ignore[misc]  # doit has no types
+    """What doit's dispatcher knows of a task that is fresh: that it is to be reported, once."""
+
+    wait_select = False
+    bad_deps = ()
+    ignored_deps = ()
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.run_status = None
+        self.waiting_me: set[ExecNode] = set()
+        self._is_told = False
+
+    def step(self) -> Task | None:
+        """The task itself, and then nothing more."""
+        if self._is_told:
+            return None
+        self._is_told = True
+        return self.task
+
+
+class Dispatcher(TaskDispatcher):  # type: ignore[misc]  # doit has no types
+    """doit's dispatcher, with little ado about tasks that are fresh."""
+
+    def __init__(self, tasks: Any, targets: Any, selected_tasks: Any, fresh: Collection[str]) -> None:  # noqa: ANN401  # doit's
+        self._fresh = fresh
+        super().__init__(tasks, targets, selected_tasks)
+
+    def _gen_node(self, parent: ExecNode | None, task_name: str) -> ExecNode | None:
+        if task_name not in self._fresh or task_name in self.nodes:
+            return super()._gen_node(parent, task_name)
+        node = self.nodes[task_name] = FreshNode(self.tasks[task_name])
+        return node
+
+
+class Control(TaskControl):  # type: ignore[misc]  # doit has no types
+    """doit's control, which can be told what is fresh."""
+
+    fresh: Collection[str] = ()
+
+    def process(self, task_selection: list[str] | None) -> None:
+        """Select tasks, once: doit reads the options of a task as something else when it meets them again."""
+        if self.selected_tasks is None:
+            super().process(task_selection)
+
+    def chosen(self) -> Iterator[Task]:
+        """The tasks that were selected and all that they depend on, in the order in which they are defined."""
+        chosen: set[str] = set()
+        ahead = list(self.selected_tasks)
+        while ahead:
+            name = ahead.pop()
+            if name not in chosen:
+                chosen.add(name)
+                ahead.extend(self.tasks[name].task_dep)
+                ahead.extend(self.tasks[name].setup_tasks)
+        return (task for name, task in self.tasks.items() if name in chosen)
+
+    def task_dispatcher(self) -> TaskDispatcher:
+        """What gives doit's runner one task after the other."""
+        return Dispatcher(self.tasks, self.targets, self.selected_tasks, self.fresh)
+
+    @contextmanager
+    def in_charge(self) -> Iterator[None]:
+        """Have doit's `run` use this one in the block; there is no other way to tell it so."""
+        cmd_run.TaskControl = lambda *_arguments, **_options: self
+        try:
+            yield
+        finally:
+            cmd_run.TaskControl = TaskControl

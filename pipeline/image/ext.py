@@ -11,7 +11,7 @@ from uuid import UUID
 from pipeline.errors import ImageError
 from pipeline.image import libext2fs
 from pipeline.image.directory_tree import DirectoryTree
-from pipeline.image.inode import Inodes
+from pipeline.image.inode import Inodes, Status
 from pipeline.image.layer import EPOCH, Layer
 from pipeline.image.libext2fs import ExtError, check, ffi
 from pipeline.image.writer import Writer
@@ -26,6 +26,23 @@ def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
     Raises ImageError if there is no ext2, ext3 or ext4 file system in it, or one that needs e2fsck first; OSError when
     the disk that the image is on is full.
     """
+    with _opened(image, write=write, unclean=False) as filesystem:
+        yield filesystem
+
+
+@contextmanager
+def glance(image: Path) -> Iterator["FileSystem"]:
+    """The file system in `image` as it is on the disk, to read, in whatever state it is: perhaps a guest writes to it.
+
+    What is in its journal alone is not seen. Raises ImageError if there is no ext2, ext3 or ext4 file system in it, or
+    what is read makes no sense, as where somebody is writing it.
+    """
+    with _opened(image, write=False, unclean=True) as filesystem:
+        yield filesystem
+
+
+@contextmanager
+def _opened(image: Path, *, write: bool, unclean: bool) -> Iterator["FileSystem"]:
     library = libext2fs.library()
     handle = ffi.new("ext2_filsys *")
     flags = libext2fs.FLAG_64BITS | (libext2fs.FLAG_RW if write else 0)
@@ -34,7 +51,10 @@ def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
         raise ImageError(f"{image}: no ext2, ext3 or ext4 file system can be opened: {ExtError(code)}")
     filesystem = handle[0]
     try:
-        _check_clean(image, filesystem)
+        if not unclean and not _is_clean(filesystem):
+            raise ImageError(
+                f"{image}: the file system was not cleanly unmounted", f"look after it with: e2fsck -f {image}"
+            )
         _check_whole(image, filesystem)
         if write:
             filesystem.now = EPOCH
@@ -50,14 +70,12 @@ def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
         library.ext2fs_free(filesystem)
 
 
-def _check_clean(image: Path, filesystem: Any) -> None:  # noqa: ANN401  # cffi's pointers have no types
+def _is_clean(filesystem: Any) -> bool:  # noqa: ANN401  # cffi's pointers have no types
     superblock = filesystem.super
     replay = superblock.s_feature_incompat & libext2fs.INCOMPAT_RECOVER
-    clean = superblock.s_state & libext2fs.STATE_CLEAN and not superblock.s_state & libext2fs.STATE_ERRORS
-    if replay or not clean:
-        raise ImageError(
-            f"{image}: the file system was not cleanly unmounted", f"look after it with: e2fsck -f {image}"
-        )
+    return bool(superblock.s_state & libext2fs.STATE_CLEAN) and not (
+        superblock.s_state & libext2fs.STATE_ERRORS or replay
+    )
 
 
 def _check_whole(image: Path, filesystem: Any) -> None:  # noqa: ANN401  # as above
@@ -92,6 +110,11 @@ class FileSystem:
         # The backups too: e2fsck checks a whole file system whose superblocks disagree.
         self._fs.flags &= ~libext2fs.FLAG_MASTER_SUPER_ONLY
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether it was cleanly unmounted, and nobody found errors in it; if not, a guest may be writing to it."""
+        return _is_clean(self._fs)
+
     def mark_checked(self) -> None:
         """Record that e2fsck found the file system in order since it was last mounted: resize2fs and tune2fs ask."""
         superblock = self._fs.super
@@ -125,6 +148,11 @@ class FileSystem:
         """Whether it has an orphan file, which Linux knows since 5.15."""
         return bool(self._fs.super.s_feature_compat & libext2fs.COMPAT_ORPHAN_FILE)
 
+    def status(self, path: str, *, follow_last: bool = False) -> Status | None:
+        """What there is to know of what is at `path` besides its contents; None if nothing is."""
+        number = self._tree.resolve(path, follow_last=follow_last)
+        return None if number is None else self._inodes.status(number)
+
     def exists(self, path: str) -> bool:
         """Whether there is something at `path`, symlinks followed."""
         return self._tree.resolve(path) is not None
@@ -154,10 +182,14 @@ class FileSystem:
 
     def read(self, path: str) -> bytes:
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
+        return b"".join(self.contents(path))
+
+    def contents(self, path: str) -> Iterator[bytes]:
+        """The same piece by piece, holes as zeros. Raises ImageError also while it is read."""
         number = self._tree.resolve(path)
         if number is None or self._inodes.kind(number) != stat.S_IFREG:
             raise ImageError(f"there is no file {path!r} in the file system")
-        return b"".join(self._inodes.contents(number))
+        yield from self._inodes.contents(number)
 
     def apply(self, layer: Layer) -> None:
         """Write every entry of `layer` in its order; what was there under the same name is replaced.

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.image.layer import CHUNK, EPOCH, Metadata
@@ -19,11 +20,25 @@ from pipeline.image.libext2fs import (
 
 _EARLIEST = -(2**31) * 10**9
 _LATEST_SMALL = (2**31 - 1) * 10**9
+_MTIME_EXTRA_END = 0x8C
+"""Where i_mtime_extra ends in an inode; i_extra_isize says whether it goes that far."""
 _LATEST = (2**34 - 2**31 - 1) * 10**9
 """Times that inodes can hold, in nanoseconds since 1970: from 1901 on, to 2038 in small ones and to 2446 in others."""
 
 Inode = Any
 """cffi's pointer to a struct ext2_inode_large; such pointers have no types of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What an inode says of its file, as stat(2) shows it: `mode` with the type, `mtime` in nanoseconds since 1970."""
+
+    number: int
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
 
 
 class Inodes:
@@ -44,6 +59,19 @@ class Inodes:
     def write(self, number: int, inode: Inode) -> None:
         """Make `inode` what inode `number` is."""
         check(self._library.ext2fs_write_inode_full(self._fs, number, inode, self._size))
+
+    def status(self, number: int) -> Status:
+        """What there is to know of the inode besides its contents."""
+        inode = self.read(number)
+        large = self._size >= LARGE_INODE and inode.i_extra_isize >= _MTIME_EXTRA_END - SMALL_INODE
+        return Status(
+            number=number,
+            mode=inode.i_mode,
+            uid=inode.i_uid | inode.i_uid_high << 16,
+            gid=inode.i_gid | inode.i_gid_high << 16,
+            size=inode.i_size | inode.i_size_high << 32,
+            mtime=_nanoseconds(inode.i_mtime, inode.i_mtime_extra if large else 0),
+        )
 
     def kind(self, number: int) -> int:
         """The file type, as S_IFMT() of inode(7)."""
@@ -149,3 +177,9 @@ class Inodes:
             extra = (seconds - signed) >> 32 & 3 | nanoseconds << 2
             inode.i_atime_extra = inode.i_ctime_extra = inode.i_mtime_extra = inode.i_crtime_extra = extra
             inode.i_crtime = inode.i_mtime
+
+
+def _nanoseconds(seconds: int, extra: int) -> int:
+    """A time as inodes have it, see _fill, in nanoseconds since 1970."""
+    signed = seconds - ((seconds & 0x80000000) << 1)
+    return (signed + ((extra & 3) << 32)) * 10**9 + (extra >> 2)

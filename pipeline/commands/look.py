@@ -1,0 +1,190 @@
+"""`doit files`, `doit cat` and `doit get`: what is on a guest's disk, without mounting it."""
+
+import os
+import stat
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+import doit
+
+from pipeline.commands.site_command import SiteCommand
+from pipeline.errors import GuestfarmError, ImageError
+from pipeline.image import ext, look, usage
+from pipeline.image.ext import FileSystem
+from pipeline.image.look import Listed, escaped
+
+DISK = {
+    "name": "disk",
+    "long": "disk",
+    "type": str,
+    "default": "root",
+    "help": "which of the guest's disks [default: %(default)s]",
+}
+BUILT = {
+    "name": "built",
+    "long": "built",
+    "type": bool,
+    "default": False,
+    "help": "the disk in build/, even if the guest is deployed",
+}
+_RECURSIVE = {
+    "name": "recursive",
+    "short": "R",
+    "long": "recursive",
+    "type": bool,
+    "default": False,
+    "help": "list what is in directories, too",
+}
+_NAMES = {
+    "name": "names",
+    "short": "1",
+    "long": "names",
+    "type": bool,
+    "default": False,
+    "help": "list names alone, one a line",
+}
+_LONG = {
+    "name": "long",
+    "short": "l",
+    "long": "long",
+    "type": bool,
+    "default": False,
+    "help": "list mode, owner, group, size and time of modification as well, as is done anyway",
+}
+
+_BROKEN_PIPE = 141
+"""The exit code of a program that SIGPIPE ended, as shells show it."""
+
+
+class _LookCommand(SiteCommand):
+    """A command that reads from a disk of a guest."""
+
+    takes_guests = True
+    least: ClassVar[int]
+    """How many arguments it needs."""
+
+    def _read(self, disk: str, built: bool, arguments: Sequence[str]) -> int:
+        if len(arguments) < self.least:
+            raise GuestfarmError(f"too few arguments for doit {self.name}", f"use doit {self.name} {self.doc_usage}")
+        image = self._image(arguments[0], disk, built)
+        try:
+            with ext.glance(image) as filesystem:
+                self._warn(image, filesystem)
+                self.look(filesystem, arguments[1:])
+                sys.stdout.flush()
+        except BrokenPipeError:  # by `| head`; see the note on SIGPIPE in Python's signal module
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return _BROKEN_PIPE
+        except OSError as error:
+            raise ImageError(f"{error.filename or image}: {error.strerror}") from error
+        return 0
+
+    @abstractmethod
+    def look(self, filesystem: FileSystem, arguments: Sequence[str]) -> None:
+        """Do it, with the arguments after the guest."""
+
+    def say(self, line: str) -> None:
+        """Tell something about what is done, on standard error: the standard output may be somebody's file."""
+        print(f"{self.name}: {line}", file=sys.stderr)
+
+    def _image(self, name: str, disk: str, built: bool) -> Path:
+        guest, *others = self.guests([name])
+        if others:
+            raise GuestfarmError(f"{name} is more than one guest", "name one")
+        image = self.site.guest(guest) / f"{disk}.img"
+        if not image.exists():
+            raise GuestfarmError(f"{image} is not built yet", "run doit first")
+        self.say(f"reading {image}, as built")
+        return image
+
+    def _warn(self, image: Path, filesystem: FileSystem) -> None:
+        users = ", ".join(usage.users(image))
+        if users:
+            self.say(f"warning: in use by {users}: what is read may be half written, and the newest may be missing")
+        elif not filesystem.is_clean:
+            self.say("warning: not cleanly unmounted: what only its journal has, the newest, is not seen")
+
+
+class Files(_LookCommand):
+    """Lists what is on a guest's disk."""
+
+    name = "files"
+    doc_purpose = "list files on a guest's disk"
+    doc_usage = "GUEST [PATH ...]"
+    doc_description = "Reads the deployed disk, else the built one, without mounting it, also while the guest runs."
+    cmd_options = (_RECURSIVE, _NAMES, _LONG, DISK, BUILT)
+    least = 1
+
+    def _execute(self, disk: str, built: bool, recursive: bool, names: bool, pos_args: list[str]) -> int:
+        self._recursive, self._names = recursive, names
+        return self._read(disk, built, pos_args)
+
+    def look(self, filesystem: FileSystem, arguments: Sequence[str]) -> None:
+        """List what is at each path, or everything in the root directory."""
+        for path in arguments or ["/"]:
+            for each in look.listed(filesystem, path, recursive=self._recursive):
+                self.outstream.write(escaped(each.path) + "\n" if self._names else _line(each))
+
+
+class Cat(_LookCommand):
+    """Prints files of a guest's disk."""
+
+    name = "cat"
+    doc_purpose = "print files of a guest's disk"
+    doc_usage = "GUEST PATH ..."
+    doc_description = Files.doc_description
+    cmd_options = (DISK, BUILT)
+    least = 2
+
+    def _execute(self, disk: str, built: bool, pos_args: list[str]) -> int:
+        return self._read(disk, built, pos_args)
+
+    def look(self, filesystem: FileSystem, arguments: Sequence[str]) -> None:
+        """Print the bytes of each file, as they are."""
+        for path in arguments:
+            for chunk in filesystem.contents(path):
+                sys.stdout.buffer.write(chunk)
+
+
+class Get(_LookCommand):
+    """Copies from a guest's disk to the host."""
+
+    name = "get"
+    doc_purpose = "copy files and directories from a guest's disk"
+    doc_usage = "GUEST PATH ... DESTINATION"
+    doc_description = Files.doc_description
+    cmd_options = (DISK, BUILT)
+    least = 3
+
+    def _execute(self, disk: str, built: bool, pos_args: list[str]) -> int:
+        return self._read(disk, built, pos_args)
+
+    def look(self, filesystem: FileSystem, arguments: Sequence[str]) -> None:
+        """Copy what is at each path into the folder that the last argument names, or to that name."""
+        *paths, last = arguments
+        destination = Path(doit.get_initial_workdir() or Path.cwd(), last)
+        if len(paths) > 1 and not destination.is_dir():
+            raise GuestfarmError(f"{last} is no folder", "several files are copied into a folder that is there")
+        for path in paths:
+            target = destination / _own_name(path) if destination.is_dir() else destination
+            look.copy_out(filesystem, path, target, self.say)
+
+
+def _own_name(path: str) -> str:
+    name = PurePosixPath(path).name
+    if name in ("", ".."):
+        raise GuestfarmError(f"{path} has no name of its own", "name what is to be made, as ./deb01-root")
+    return name
+
+
+def _line(each: Listed) -> str:
+    """As `ls -ln --time-style=long-iso` shows it, on one line whatever the name."""
+    status = each.status
+    when = datetime.fromtimestamp(status.mtime // 10**9).astimezone().strftime("%Y-%m-%d %H:%M")
+    link = "" if each.target is None else f" -> {escaped(each.target)}"
+    owner = f"{status.uid:>5} {status.gid:>5}"
+    return f"{stat.filemode(status.mode)} {owner} {status.size:>10} {when} {escaped(each.path)}{link}\n"

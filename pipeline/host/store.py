@@ -1,0 +1,118 @@
+"""The image store: the folder in which the host keeps its guests' files, a folder for each guest, and who is there."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import GuestfarmError, HostError
+from pipeline.farm.names import parse_guest_name
+from pipeline.host.receipt import Receipt
+
+REPLACED, RETIRED = "replaced", "retired"
+"""Why a guest's folder was set aside."""
+
+_ASIDE = re.compile(rf"(?P<guest>.+)\.(?P<why>{REPLACED}|{RETIRED})-(?P<when>[0-9-]{{10}}_[0-9]{{6}}(?:_[0-9]+)?)")
+"""NAME.replaced-2026-11-24_224518: with an underscore, which no guest's name has."""
+
+_DISK = re.compile(r"(?!initrd|initramfs)(?P<name>[^.].*)\.img")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A guest's files on the host."""
+
+    name: str
+    folder: Path
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What was deployed here; None if that was not Guestfarm's work. Raises HostError if it is damaged."""
+        return Receipt.read(self.folder)
+
+    @property
+    def disks(self) -> Mapping[str, Path]:
+        """Its disks that are there, by name: the file NAME.img each; root and swap come first. Raises HostError."""
+        names = {match["name"]: path for path in self.files if (match := _DISK.fullmatch(path.name))}
+        first = [name for name in ("root", "swap") if name in names]
+        return {name: names[name] for name in [*first, *sorted(names.keys() - first)]}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is in its folder, but for what is hidden. Raises HostError."""
+        with _host_errors(self.folder):
+            return tuple(sorted(path for path in self.folder.iterdir() if not path.name.startswith(".")))
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A guest's folder that was set aside, with all that the guest had on its disks."""
+
+    guest: str
+    why: str
+    """REPLACED or RETIRED."""
+    when: str
+    """The moment in UTC, as 2026-11-24_224518."""
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The image store at `folder`, which need not be there."""
+
+    folder: Path
+
+    def place(self, guest: str) -> Path:
+        """Where the files of `guest` are, or would be."""
+        return self.folder / guest
+
+    def find(self, guest: str) -> Deployed | None:
+        """What is there of `guest`, in the list or not. Raises HostError for what is there and no folder."""
+        place = self.place(guest)
+        with _host_errors(place):
+            if place.is_dir():
+                return Deployed(guest, place)
+            if place.exists() or place.is_symlink():
+                raise HostError(f"{place} is not a folder, as that of a guest would be", "move it away")
+        return None
+
+    def get(self, guest: str) -> Deployed:
+        """The same, of a guest that must be there. Raises HostError."""
+        found = self.find(guest)
+        if found is None:
+            raise HostError(f"guest '{guest}' is not deployed: there is no {self.place(guest)}", f"doit deploy:{guest}")
+        return found
+
+    def guests(self) -> Mapping[str, Deployed]:
+        """All guests that are there, by name, in the list or not; none without the folder. Raises HostError."""
+        names = sorted(path.name for path in self._folders() if _is_guest(path.name))
+        return {name: Deployed(name, self.place(name)) for name in names}
+
+    def aside(self) -> list[Aside]:
+        """The folders of guests that were replaced or retired, in the order of names. Raises HostError."""
+        matches = [(match, path) for path in sorted(self._folders()) if (match := _ASIDE.fullmatch(path.name))]
+        return [Aside(match["guest"], match["why"], match["when"], path) for match, path in matches]
+
+    def _folders(self) -> list[Path]:
+        with _host_errors(self.folder):
+            try:
+                return [path for path in self.folder.iterdir() if path.is_dir()]
+            except FileNotFoundError:
+                return []
+
+
+def _is_guest(name: str) -> bool:
+    try:
+        parse_guest_name(name)
+    except GuestfarmError:
+        return False
+    return True
+
+
+@contextmanager
+def _host_errors(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HostError(f"{error.filename or place}: {error.strerror}") from error

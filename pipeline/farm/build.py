@@ -7,20 +7,7 @@ from pipeline.farm import disks, users
 from pipeline.farm import guests as keys
 from pipeline.farm.entries import Listed
 from pipeline.farm.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
-from pipeline.farm.model import (
-    Allocation,
-    Base,
-    Disk,
-    Farm,
-    FileSystem,
-    Guest,
-    HostKernel,
-    Image,
-    Libvirt,
-    Nic,
-    User,
-    Xen,
-)
+from pipeline.farm.model import Allocation, Base, Disk, Farm, FileSystem, Guest, HostKernel, Image, Libvirt, User, Xen
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 
@@ -49,7 +36,7 @@ def farm(draft: Draft) -> Farm:
             maxvcpus=fields[keys.MAXVCPUS] or fields[keys.VCPUS],
             swap=fields[keys.SWAP],
             disks=_disks(name, listed),
-            nics=_nics(name, listed),
+            nics=tuple(card.nic(name) for card in listed.cards),
             users=users_of(listed),
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
@@ -101,23 +88,6 @@ def _disks(farm: str, listed: Listed) -> tuple[Disk, ...]:
         )
         for name, fields in given.items()
     )
-
-
-def _nics(farm: str, listed: Listed) -> tuple[Nic, ...]:
-    if not listed.fields.has(keys.NETWORK):
-        return ()
-    address = listed.fields[keys.ADDRESS]
-    routing = listed.fields if address else listed.own  # what DHCP says goes before the defaults
-    gateway = routing[keys.GATEWAY]
-    nic = Nic(
-        mac=listed.mac(farm),
-        bridge=listed.fields[keys.BRIDGE],
-        addresses=(address,) if address else (),
-        dhcp4=address is None,
-        gateways=(gateway,) if gateway else (),
-        nameservers=routing[keys.NAMESERVERS],
-    )
-    return (nic,)
 
 
 def _host_kernel(listed: Listed) -> HostKernel | None:

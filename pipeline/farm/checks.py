@@ -6,11 +6,9 @@ from functools import partial
 from itertools import chain
 
 from pipeline.errors import quoted
-from pipeline.farm import rules, users
-from pipeline.farm.addresses import Address
+from pipeline.farm import nic_rules, rules, sharing, users
 from pipeline.farm.entries import Entry, Listed
-from pipeline.farm.guests import ADDRESS, NETWORK, Hypervisors
-from pipeline.farm.mac import free_mac
+from pipeline.farm.guests import Hypervisors
 from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
 from pipeline.farm.schema import FARM, Draft
 from pipeline.farm.table import BrokenError, Fields
@@ -35,15 +33,21 @@ def check(
         rules.options_are_of_its_hypervisors,
         rules.limits_are_no_less,
         rules.reboot_goes_with_poweroff,
-        rules.network_is_whole,
-        rules.gateway_is_reachable,
+        nic_rules.network_is_whole,
+        nic_rules.cards_are_sound,
         rules.ramdisk_has_kernel,
         partial(rules.root_is_large_enough, needs=needs),
     )
     faults = [each for entry in draft.entries for rule in own_rules for each in _first_breach(rule, entry)]
     entries, same_names = _unique_names(draft.entries)
     faults += first_at_each_place(_users(draft, read))
-    return [*faults, *same_names, *_same_addresses(entries), *_same_macs(entries, _farm_name(draft))]
+    return [
+        *faults,
+        *same_names,
+        *sharing.same_addresses(entries),
+        *sharing.overlapping_subnets(entries),
+        *sharing.same_macs(entries, _farm_name(draft)),
+    ]
 
 
 def _first_breach(rule: Rule, entry: Entry) -> list[Fault]:
@@ -92,47 +96,6 @@ def _unique_names(entries: list[Entry]) -> tuple[list[Entry], list[Fault]]:
             hint = "" if guest.name == other.name else "upper and lower case are the same in host names (RFC 4343)"
             faults.append(_fault(guest, guest.key, message, hint))
     return unique, faults
-
-
-def _same_addresses(entries: list[Entry]) -> Iterator[Fault]:
-    first: dict[Address, Listed] = {}
-    for entry in entries:
-        found: list[Fault] = []
-        for guest in entry:
-            with suppress(BrokenError):
-                if not guest.fields.has(NETWORK) or (address := guest.fields[ADDRESS]) is None:
-                    continue
-                other = first.setdefault(address.ip, guest)
-                if other is not guest:
-                    message = f"the address {address.ip} is that of guest {quoted(other.name)} in line {other.key.line}"
-                    found.append(_fault(guest, guest.own.node(ADDRESS), message, "give another"))
-        yield from first_at_each_place(found)
-
-
-def _same_macs(entries: list[Entry], farm: str | None) -> Iterator[Fault]:
-    """Faults for MAC addresses that came before, each with a free one to pin."""
-    macs: list[tuple[str, Listed]] = []
-    for guest in chain.from_iterable(entries):
-        with suppress(BrokenError):
-            if guest.fields.has(NETWORK):
-                macs.append((guest.mac(farm), guest))
-    taken = {mac for mac, _ in macs}
-    first: dict[str, Listed] = {}
-    pinned: list[Fault] = []
-    for mac, guest in macs:
-        other = first.setdefault(mac, guest)
-        if other is guest:
-            continue
-        free = free_mac(farm or "", guest.name, taken)
-        taken.add(free)
-        hint = f"pin a free one, mac: {free if guest.name == guest.key.text else f'{{{guest.name}: {free}}}'}"
-        if guest.pin:
-            message = f"the MAC address {mac} is that of guest {quoted(other.name)} in line {other.key.line}"
-            pinned.append(_fault(guest, guest.pin.node, message, hint))
-        else:
-            message = f"its derived MAC address {mac} is that of guest {quoted(other.name)} in line {other.key.line}"
-            yield _fault(guest, guest.key, message, hint)
-    yield from first_at_each_place(pinned)
 
 
 def _fault(guest: Listed, node: Node, message: str, hint: str) -> Fault:

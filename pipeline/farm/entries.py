@@ -7,9 +7,11 @@ from itertools import islice, repeat
 
 from pipeline.errors import GuestfarmError, counted, quoted
 from pipeline.farm import nodes
-from pipeline.farm.guests import GUEST, KERNEL, MAC, SINGLE, Pin
-from pipeline.farm.mac import derived_mac
+from pipeline.farm.cards import Card, cards_of
+from pipeline.farm.guests import GUEST, KERNEL
 from pipeline.farm.names import parse_guest_name
+from pipeline.farm.networks import Networks
+from pipeline.farm.nics import misplaced
 from pipeline.farm.nodes import (
     Fault,
     Mapping,
@@ -39,25 +41,13 @@ class Listed:
     own: Fields
     fields: Fields
     """Its own and, where it leaves them open, the defaults'."""
+    cards: tuple[Card, ...]
+    """Its network cards."""
 
     @property
     def boot(self) -> Fields:
         """The fields that say which kernel and ramdisk of the host it boots: these two are never mixed."""
         return self.own if KERNEL in self.own else self.fields
-
-    @property
-    def pin(self) -> Pin | None:
-        """The MAC address that the list gives it. Raises BrokenError."""
-        pins = self.own[MAC]
-        return pins.one or pins.by_guest.get(self.name)
-
-    def mac(self, farm: str | None) -> str:
-        """The MAC address of its card: pinned, else derived. Raises BrokenError, also where `farm` is not known."""
-        if pin := self.pin:
-            return pin.mac
-        if farm is None:
-            raise BrokenError("farm")
-        return derived_mac(farm, self.name)
 
 
 Entry = list[Listed]
@@ -67,14 +57,12 @@ Entry = list[Listed]
 def read_defaults(node: Node) -> tuple[Fields, list[Fault]]:
     """The fields that guests have unless they say otherwise, and all that is wrong with them."""
     fields, faults = GUEST.read(node)
-    misplaced = [key for key in SINGLE if fields.is_sound(key)]
-    faults.extend(
-        fault(fields.node(key), f"{key.name} belongs to a single guest", "move it there") for key in misplaced
-    )
-    return fields.breaking(*misplaced), faults
+    found = list(misplaced(fields))
+    faults.extend(fault(fields.node(key), f"{key.name} belongs to a single guest", hint) for key, hint in found)
+    return fields.breaking(*(key for key, _ in found)), faults
 
 
-def read_entries(node: Node, defaults: Fields) -> tuple[list[Entry], list[Fault]]:
+def read_entries(node: Node, defaults: Fields, networks: Networks | None) -> tuple[list[Entry], list[Fault]]:
     """The guests by entry, and all that is wrong with each of them alone."""
     try:
         entries = entries_of(node, "a mapping of names to guests")
@@ -86,7 +74,7 @@ def read_entries(node: Node, defaults: Fields) -> tuple[list[Entry], list[Fault]
     faults: list[Fault] = []
     room = MAX_GUESTS
     for name, (key, value) in entries.items():
-        entry, found = _read_entry(key, value, defaults)
+        entry, found = _read_entry(key, value, defaults, networks)
         listed.append(entry)
         faults.extend(each.under(name) for each in found)
         room -= len(entry)
@@ -96,7 +84,7 @@ def read_entries(node: Node, defaults: Fields) -> tuple[list[Entry], list[Fault]
     return listed, faults
 
 
-def _read_entry(key: Scalar, value: Node, defaults: Fields) -> tuple[Entry, list[Fault]]:
+def _read_entry(key: Scalar, value: Node, defaults: Fields, networks: Networks | None) -> tuple[Entry, list[Fault]]:
     faults: list[Fault] = []
     names: Sequence[str] = ()
     try:
@@ -106,7 +94,10 @@ def _read_entry(key: Scalar, value: Node, defaults: Fields) -> tuple[Entry, list
     except GuestfarmError as error:
         faults.append(fault(key, error.message, error.hint))
     rows, found = _read_rows(value, len(names))
-    entry = [Listed(name, key, own, own.over(defaults)) for name, own in zip(names, rows, strict=False)]
+    entry = []
+    for name, own in zip(names, rows, strict=False):
+        fields = own.over(defaults)
+        entry.append(Listed(name, key, own, fields, cards_of(name, key, own, fields, networks)))
     return entry, [*faults, *found, *_misnamed_pins(entry)]
 
 
@@ -186,9 +177,9 @@ def _spread_text(scalar: Scalar, count: int, faults: list[Fault]) -> Iterator[No
 
 def _misnamed_pins(entry: Entry) -> Iterator[Fault]:
     """Faults for MAC addresses that an entry pins to guests which it does not have."""
-    with suppress(BrokenError):
-        names = dict.fromkeys(guest.name for guest in entry)
-        pins = entry[0].own[MAC].by_guest if entry else {}
-        for name, pin in pins.items():
-            if name not in names:
-                yield fault(pin.node, f"there is no guest {quoted(name)} here", did_you_mean(name, names), ("mac",))
+    for card in entry[0].cards if entry else ():
+        with suppress(BrokenError):
+            names = [guest.name for guest in entry]
+            for name, pin in card.own[card.keys.mac].by_guest.items():
+                if name not in names:
+                    yield fault(pin.node, f"there is no guest {quoted(name)} here", did_you_mean(name, names), ("mac",))

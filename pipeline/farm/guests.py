@@ -1,67 +1,20 @@
 """The keys that a guest may have, and what they mean."""
 
-from collections.abc import Collection
-from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pipeline.farm import names
-from pipeline.farm.addresses import ADDRESS_LIKE, INTERFACE_LIKE, Address, Interface, parse_address, parse_interface
 from pipeline.farm.disks import DISKS
-from pipeline.farm.mac import MAC_LIKE, parse_mac
 from pipeline.farm.model import Action, Allocation, FileSystem, LibvirtType, XenDevices, XenType
-from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError
-from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Schema, Size
+from pipeline.farm.nics import FIRST, NETWORK
+from pipeline.farm.readers import Choice, Many, Number, Or, Size
 from pipeline.farm.table import Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 from pipeline.farm.users import USERS
 
 _PATH = Or("none", names.ABSOLUTE_PATH)
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """A MAC address that the list gives, and its place."""
-
-    mac: str
-    node: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Pins:
-    """The MAC addresses that an entry of the list gives."""
-
-    one: Pin | None = None
-    """For the entry's only guest."""
-    by_guest: dict[str, Pin] = field(default_factory=dict)
-
-
-class PinsReader:
-    """A MAC address, or some for the guests of a range: {web07: 00:16:3e:12:34:56}."""
-
-    form = "a MAC address like 00:16:3e:12:34:56, or a mapping of a range's guests to such"
-    _mac = Parsed(form, parse_mac, MAC_LIKE)
-
-    @property
-    def schema(self) -> Schema:
-        """One, or some."""
-        return {"anyOf": [self._mac.schema, {"type": "object", "additionalProperties": self._mac.schema}]}
-
-    def read(self, node: Node) -> Pins:
-        """The addresses. Raises ReadingError with the faults of each."""
-        if not isinstance(node, Mapping):
-            return Pins(one=Pin(self._mac.read(node), node))
-        pins: dict[str, Pin] = {}
-        faults: list[Fault] = []
-        for guest, (key, value) in node.entries.items():
-            try:
-                pins[guest] = Pin(self._mac.read(value), key)
-            except ReadingError as error:
-                faults.extend(found.under(guest) for found in error.faults)
-        if len(pins) < len(node.entries):
-            raise ReadingError(*faults)
-        return Pins(by_guest=pins)
 
 
 MASTER: Final = Key("master", replace(names.NAME, form="the name of a master"), "what the root disk starts from")
@@ -89,32 +42,6 @@ ROOT: Final = Section("root", Table(ROOT_SIZE, ROOT_FS, ROOT_ALLOCATE), "the roo
 
 # mkswap(8) refuses an area of less than ten pages.
 SWAP: Final[Key[int | None]] = Key("swap", Or("none", Size(40 * KIB, 16 * TIB, 4 * KIB)), "the swap disk", None)
-
-BRIDGE: Final = Key("network.bridge", names.BRIDGE, "the host's bridge that the guest is on")
-ADDRESS: Final[Key[Interface | None]] = Key(
-    "network.address",
-    Or("dhcp", Parsed("an address with its prefix length like 10.0.0.11/24", parse_interface, INTERFACE_LIKE)),
-    "the guest's own; with dhcp, gateway and nameservers of the defaults do not apply",
-)
-GATEWAY: Final[Key[Address | None]] = Key(
-    "network.gateway",
-    Or("none", Parsed("an IP address like 10.0.0.1", parse_address, ADDRESS_LIKE)),
-    "the way out of the subnet",
-    None,
-)
-NAMESERVERS: Final = Key(
-    "network.nameservers",
-    Many(Parsed("an IP address like 10.0.0.1", parse_address, ADDRESS_LIKE)),
-    "who resolves names",
-    (),
-)
-NETWORK: Final = Section(
-    "network",
-    Table(BRIDGE, ADDRESS, GATEWAY, NAMESERVERS),
-    "the network card; without it, there is none",
-    optional=True,
-)
-MAC: Final = Key("mac", PinsReader(), "the MAC address; derived from the names of farm and guest if not given", Pins())
 
 HYPERVISORS: Final = Key("hypervisors", Many(names.HYPERVISOR, minimum=1), "what to configure it for", ("xen",))
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
@@ -146,15 +73,12 @@ LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alon
 
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
-    *(NETWORK, Shorthand("address", ADDRESS, NETWORK), MAC),
+    *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
     USERS,
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(XEN, LIBVIRT),
 )
 OPTIONS: Final = (XEN, LIBVIRT)
 """Sections of what one hypervisor alone has, whose name they bear."""
-SINGLE: Final = (ADDRESS, MAC)
-"""The keys that two guests cannot share, so that they have no place under defaults."""
-
-Hypervisors = MappingOf[str, Collection[Key[Any]]]
+Hypervisors = Mapping[str, Collection[Key[Any]]]
 """By name, what each hypervisor cannot express: keys that have to be left at their defaults."""

@@ -7,8 +7,10 @@ schema cannot see, as two guests with one address, is left to the reading of the
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from pipeline.farm import guests, masters, schema
-from pipeline.farm.names import HOST_NAME, MAX_HOST_NAME, NAME
+from pipeline.farm import guests, masters, networks, schema
+from pipeline.farm.names import HOST_NAME, MAX_HOST_NAME, NAME, NETWORK
+from pipeline.farm.nic_readers import Asked
+from pipeline.farm.nics import FIRST
 from pipeline.farm.ranges import RANGE
 from pipeline.farm.readers import Choice, Many, Schema
 
@@ -23,12 +25,17 @@ def json_schema(hypervisors: Iterable[str] = ()) -> Schema:
     guest = _partial(guests.GUEST.schema)
     if known:
         guest["properties"][guests.HYPERVISORS.name] |= Many(Choice(known), minimum=1).schema
-    single = {key.name.rpartition(".")[2] for key in guests.SINGLE}
-    shared = {name: key for name, key in guest["properties"].items() if name not in single}
+    shared = {name: key for name, key in guest["properties"].items() if name != FIRST.mac.name}
+    shared["address"] = {"description": FIRST.address.doc, "enum": [str(word) for word in Asked]}
     whole = schema.LIST.schema
     whole["properties"][schema.MASTERS.name] |= {
         "type": ["object", "null"],
         "patternProperties": {NAME.schema["pattern"]: {"$ref": "#/$defs/master"}},
+        "additionalProperties": False,
+    }
+    whole["properties"][schema.NETWORKS.name] |= {
+        "type": ["object", "null"],
+        "patternProperties": {NETWORK.schema["pattern"]: {"$ref": "#/$defs/network"}},
         "additionalProperties": False,
     }
     whole["properties"][schema.DEFAULTS.name] |= {**_or_nothing(guest), "properties": shared}
@@ -47,6 +54,7 @@ def json_schema(hypervisors: Iterable[str] = ()) -> Schema:
         **whole,
         "$defs": {
             "master": {**masters.MASTER.schema, "oneOf": [{"required": [kind.name]} for kind in masters.SOURCES]},
+            "network": networks.KEYS.table.schema,
             "guest": _or_nothing(guest),
             "guests": _or_nothing(_ranged(guest)),
             "range": {"description": "a range, with a value for each guest", "type": "string", "pattern": f"^{RANGE}$"},

@@ -33,9 +33,9 @@ def parse_mac(text: str) -> str:
     return mac
 
 
-def derived_mac(farm: str, guest: str) -> str:
-    """The MAC address that a guest has unless the list pins another: a function of the two names alone."""
-    return _hashed(f"{farm}/{guest}")
+def derived_mac(farm: str, guest: str, number: int = 1) -> str:
+    """The MAC address of a guest's card unless the list pins another: a function of names and the card's number."""
+    return _hashed(f"{farm}/{guest}" if number == 1 else f"{farm}/{guest}/nic/{number}")
 
 
 def free_mac(farm: str, guest: str, taken: Container[str]) -> str:

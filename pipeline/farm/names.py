@@ -32,6 +32,19 @@ BRIDGE = Matching(
     "1 to 15 letters, digits, '_', '.' and '-'",
 )
 
+NETWORK = Matching(
+    "the name of a network like lan",
+    "[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
+    "letters, digits, '-', '_' and '.'; start with a letter or digit, 64 characters at most",
+)
+"""The name of a network: part of what addresses are derived from."""
+
+DOMAIN = Matching(
+    "a domain like example.org",
+    rf"(?=.{{1,253}}\.?\Z){_LABEL}(\.{_LABEL})*\.?",  # RFC 1035, 2.3.4, without what the length takes on the wire
+    "letters, digits and '-', and '.' between parts",
+)
+
 HYPERVISOR = Matching("the name of a hypervisor like xen", "[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # Debian Policy 5.6.1 (package names), 5.6.12 (versions) and 5.6.8 (architectures); what apt-get(8) lets follow a name.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from pipeline.farm import guests, masters, schema
+from pipeline.farm import guests, masters, networks, schema
 from pipeline.farm.readers import Or
 from pipeline.farm.table import REQUIRED, Item, Key, Shorthand, Table
 
@@ -38,20 +38,25 @@ guests:
 What a guest leaves open is what `defaults:` says, key by key, in mappings within it, too; what that leaves open is the
 default below.
 """
-_DEFAULTS: Final = "`defaults:` may have every key of a guest but {single}, which two guests cannot share."
+_DEFAULTS: Final = (
+    "`defaults:` may have every key of a guest but what two guests cannot share: MAC addresses and fixed\naddresses."
+)
 _MASTER: Final = "`masters:` is a mapping of names to these keys. Each is made from exactly one of\n{sources}."
+
+_NETWORK: Final = "`networks:` is a mapping of names to these keys, for guests to `use`: see [networks](networks.md)."
 
 
 def reference() -> str:
     """The page, in Markdown."""
-    single = _words(sorted({f"`{key.name.rpartition('.')[2]}`" for key in guests.SINGLE}))
     sources = _words(f"`{source.name}`" for source in masters.SOURCES)
     lines = chain(
         [_HEAD, "## The list", ""],
         _tables(schema.LIST),
         ["## Masters", "", _MASTER.format(sources=sources), ""],
         _tables(masters.MASTER),
-        ["## Guests", "", _GUEST, _DEFAULTS.format(single=single), ""],
+        ["## Networks", "", _NETWORK, ""],
+        _tables(networks.KEYS.table),
+        ["## Guests", "", _GUEST, _DEFAULTS, ""],
         _tables(guests.GUEST),
     )
     return "\n".join(lines).rstrip("\n") + "\n"

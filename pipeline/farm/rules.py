@@ -6,11 +6,8 @@ A rule yields what is wrong with a guest. It may raise BrokenError where it meet
 from collections.abc import Iterator, Mapping
 
 from pipeline.errors import quoted
-from pipeline.farm.addresses import role_in
 from pipeline.farm.entries import Listed
 from pipeline.farm.guests import (
-    ADDRESS,
-    GATEWAY,
     GUEST,
     HYPERVISORS,
     KERNEL,
@@ -18,13 +15,11 @@ from pipeline.farm.guests import (
     MAXMEM,
     MAXVCPUS,
     MEMORY,
-    NETWORK,
     ON_POWEROFF,
     ON_REBOOT,
     OPTIONS,
     RAMDISK,
     ROOT_SIZE,
-    SINGLE,
     VCPUS,
     Hypervisors,
 )
@@ -39,7 +34,7 @@ from pipeline.farm.units import MIB, format_size
 def keys_are_given(guest: Listed) -> Iterator[Fault]:
     """A guest needs a master; one with a network needs a bridge and an address."""
     for key in GUEST.missing(guest.fields):
-        where = "" if key in SINGLE else ", here or under 'defaults'"
+        where = "" if key.name.endswith(".address") else ", here or under 'defaults'"
         yield _about(guest, f"{key.name} is missing", f"give {key.reader.form}{where}")
 
 
@@ -93,37 +88,6 @@ def reboot_goes_with_poweroff(guest: Listed) -> Iterator[Fault]:
     if guest.fields[ON_POWEROFF] is Action.RESTART and guest.fields[ON_REBOOT] is Action.DESTROY:
         message = "it would end by a reboot, and restart when it is powered off"
         yield _at(guest, _own(guest, ON_REBOOT, ON_POWEROFF), message, "swap the two")
-
-
-def network_is_whole(guest: Listed) -> Iterator[Fault]:
-    """A guest without a network has neither address nor MAC address."""
-    if guest.fields.has(NETWORK):
-        return
-    if ADDRESS in guest.own:
-        yield _at(guest, ADDRESS, "an address needs a network", "remove 'network: none' or the address")
-    if pin := guest.pin:
-        yield fault(pin.node, "a MAC address needs a network", "give one, or remove the mac", ("guests", guest.name))
-
-
-def gateway_is_reachable(guest: Listed) -> Iterator[Fault]:
-    """The gateway is another machine of the guest's subnet, or an IPv6 router by its link-local address."""
-    if not guest.fields.has(NETWORK):
-        return
-    address, gateway = guest.fields[ADDRESS], guest.fields[GATEWAY]
-    if gateway is None:
-        return
-    if address is None:
-        if GATEWAY in guest.own:
-            yield _at(guest, GATEWAY, "DHCP says what the gateway is", "remove it, or give an address")
-        return
-    # Where the gateway is the defaults', it is the guest's address that does not go with it.
-    place, hint = (GATEWAY, "") if GATEWAY in guest.own else (ADDRESS, "give the guest a gateway of its own, or none")
-    if gateway == address.ip:
-        yield _at(guest, place, f"the gateway {gateway} is the guest's own address", hint)
-    elif role := role_in(address.network, gateway):
-        yield _at(guest, place, f"the gateway {gateway} is {role}", hint)
-    elif gateway not in address.network and not (gateway.version == address.version == 6 and gateway.is_link_local):
-        yield _at(guest, place, f"the gateway {gateway} is outside the subnet {address.network}", hint)
 
 
 def ramdisk_has_kernel(guest: Listed) -> Iterator[Fault]:

@@ -6,8 +6,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.farm import names
+from pipeline.farm.addressing import assign
 from pipeline.farm.entries import Entry, read_defaults, read_entries
 from pipeline.farm.masters import Masters, read_masters
+from pipeline.farm.networks import Networks, read_networks
 from pipeline.farm.nodes import Fault, Node, Scalar, fault
 from pipeline.farm.readers import Part
 from pipeline.farm.table import BrokenError, Fields, Key, Table
@@ -22,9 +24,15 @@ IMAGES: Final = Key(
     PurePosixPath("/opt/xen/images"),
 )
 MASTERS: Final = Key("masters", Part("a mapping of names to masters"), "what root disks start from", _NOTHING)
+NETWORKS: Final = Key(
+    "networks",
+    Part("a mapping of names to networks"),
+    "what guests' networks have in common, by names to use",
+    _NOTHING,
+)
 DEFAULTS: Final = Key("defaults", Part("a mapping of a guest's keys"), "what guests share", _NOTHING)
 GUESTS: Final = Key("guests", Part("a mapping of names to guests"), "the virtual machines")
-LIST: Final = Table(FARM, IMAGES, MASTERS, DEFAULTS, GUESTS)
+LIST: Final = Table(FARM, IMAGES, MASTERS, NETWORKS, DEFAULTS, GUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Draft:
     fields: Fields
     masters: Masters | None
     """None where there is no telling which there are."""
+    networks: Networks | None
+    """The same of networks."""
     defaults: Fields
     entries: list[Entry]
     folder: Path
@@ -46,15 +56,22 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
     fields, faults = LIST.read(top)
     faults.extend(fault(top, f"{key.name} is missing", f"give {key.reader.form}") for key in LIST.missing(fields))
     masters: Masters | None = None
+    networks: Networks | None = None
     defaults = Fields({})
     entries: list[Entry] = []
     with suppress(BrokenError):
         masters, found = read_masters(fields[MASTERS], folder)
         faults.extend(each.under(MASTERS.name) for each in found)
     with suppress(BrokenError):
+        networks, found = read_networks(fields[NETWORKS])
+        faults.extend(each.under(NETWORKS.name) for each in found)
+    with suppress(BrokenError):
         defaults, found = read_defaults(fields[DEFAULTS])
         faults.extend(each.under(DEFAULTS.name) for each in found)
     with suppress(BrokenError):
-        entries, found = read_entries(fields[GUESTS], defaults)
+        entries, found = read_entries(fields[GUESTS], defaults, networks)
         faults.extend(each.under(GUESTS.name) for each in found)
-    return Draft(fields, masters, defaults, entries, folder), faults
+    if networks:
+        with suppress(BrokenError):
+            assign((card for entry in entries for guest in entry for card in guest.cards), fields[FARM])
+    return Draft(fields, masters, networks, defaults, entries, folder), faults

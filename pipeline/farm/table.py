@@ -4,7 +4,7 @@ Fields are flat: the key `bridge` of the section `network` is called network.bri
 the defaults are one dictionary over another, and sections merge key by key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
@@ -85,12 +85,16 @@ class Fields:
             raise BrokenError(key.name)
         return cast(T, field.value)
 
-    def has(self, section: "Section") -> bool:
+    def has(self, section: Item) -> bool:
         """Whether the section is given, and not as `none`. Raises BrokenError."""
         field = self._fields.get(section.name)
         if field and field.broken:
             raise BrokenError(section.name)
         return bool(field and field.value)
+
+    def has_any(self, names: Set[str]) -> bool:
+        """Whether some of `names` are those of fields that are given."""
+        return not self._fields.keys().isdisjoint(names)
 
     def node(self, item: Item) -> Node:
         """Where the value of `item` stands. Raises KeyError."""
@@ -268,7 +272,7 @@ class Shorthand:
 
     name: str
     key: Key[Any]
-    section: Section
+    section: Item
 
     @property
     def doc(self) -> str:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
-from pipeline.farm.readers import Many, Or, Reader, Size
+from pipeline.farm.readers import Many, Or, Reader, Size, Switch
 from pipeline.farm.units import format_size
 
 
@@ -20,6 +20,8 @@ def as_written(value: object, reader: Reader[Any]) -> Any:  # noqa: ANN401  # wh
             written = [as_written(each, inner) for each in value]
         case Size(), int():
             written = format_size(value)
+        case Switch(), bool():
+            written = "true" if value else "false"
         case _, StrEnum() | PurePath():
             written = str(value)
         case _, bool() | int() | str():

@@ -83,7 +83,7 @@ def test_bad_guests(guest: str, path: str) -> None:
             "masters/m/bootstrap/variant",
         ),
         ("farm: f\ndefaults: {mac: 00:16:3e:00:00:01}\nguests: {a: {}}\n", "defaults"),
-        ("farm: f\ndefaults: {address: 10.0.0.9/24}\nguests: {a: {}}\n", "defaults"),
+        ("farm: f\ndefaults: {address: 10.0.0.9/24}\nguests: {a: {}}\n", "defaults/address"),
     ],
 )
 def test_bad_lists(text: str, path: str) -> None:

@@ -48,7 +48,8 @@ GUEST_KEYS = (
 )
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"
-A_NETWORK = "expected a mapping of bridge, address, gateway, nameservers, or none, found"
+NETWORK_KEYS = "use, bridge, address, gateway, routes, nameservers, search, dhcp6, accept_ra, mtu, vlan, model, mac"
+A_NETWORK = f"expected a mapping of {NETWORK_KEYS}, a list of such, or none, found"
 ARGUMENTS = "expected arguments for the kernel like quiet net.ifnames=0"
 A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, found"
 NO_UNIT = "add a unit: B, K, M, G or T"
@@ -98,7 +99,7 @@ GUESTS = [
     ("  a: {address: dhcp, swap: [1G]}", [f"5:28: guest 'a': swap: {A_SIZE} a list"]),
     (
         "  a: {address: DHCP}",
-        [f"5:16: guest 'a': address: {AN_ADDRESS[:-7]}, or dhcp, found 'DHCP'; did you mean 'dhcp'?"],
+        [f"5:16: guest 'a': address: {AN_ADDRESS[:-7]}, dhcp, next or none, found 'DHCP'; did you mean 'dhcp'?"],
     ),
     (
         "  a: {address: dhcp, hypervisors: [xen, other, xen]}",
@@ -234,7 +235,7 @@ GUESTS = [
     # What a guest needs, and what contradicts itself.
     (
         "  a: {}",
-        [f"5:3: guest 'a': network.address is missing; give {AN_ADDRESS[9:-7]}, or dhcp"],
+        [f"5:3: guest 'a': network.address is missing; give {AN_ADDRESS[9:-7]}, dhcp, next or none, or a list of such"],
     ),
     (
         "  a: {address: dhcp, master: debain}",
@@ -358,6 +359,8 @@ GUESTS = [
     (
         "  a: {address: 10.0.0.9/24}\n  b: {address: 10.0.0.9/16}\n  c: {network: {address: 10.0.0.9/24}}",
         [
+            "6:16: guest 'b': its subnet 10.0.0.0/16 overlaps with 10.0.0.0/24 of guest 'a' in line 5;"
+            " give both the same prefix length, as they are on bridge xenbr0",
             "6:16: guest 'b': the address 10.0.0.9 is that of guest 'a' in line 5; give another",
             "7:26: guest 'c': the address 10.0.0.9 is that of guest 'a' in line 5; give another",
         ],
@@ -479,8 +482,8 @@ A_NAME = "a name of letters, digits, '-', '_' and '.'"
 LISTS = [
     ("", [f"1:1: farm is missing; give {A_NAME}", "1:1: guests is missing; give a mapping of names to guests"]),
     ("# no\n", [f"1:1: farm is missing; give {A_NAME}", "1:1: guests is missing; give a mapping of names to guests"]),
-    ("deb01\n", ["1:1: expected a mapping of farm, images, masters, defaults, guests, found 'deb01'"]),
-    ("- deb01\n", ["1:1: expected a mapping of farm, images, masters, defaults, guests, found a list"]),
+    ("deb01\n", ["1:1: expected a mapping of farm, images, masters, networks, defaults, guests, found 'deb01'"]),
+    ("- deb01\n", ["1:1: expected a mapping of farm, images, masters, networks, defaults, guests, found a list"]),
     ("farm: f\nguests:\n", ["2:8: guests: there are none; add one, as deb01: {address: 10.0.0.11/24}"]),
     ("farm: f\nguests: *all\n", ["2:9: guests: the alias '*all' is not read here; use 'defaults' or a range"]),
     (
@@ -592,8 +595,8 @@ DEFAULTS = [
     ("{master: m, memory: 12x}", [f"3:31: defaults: memory: {A_SIZE} '12x'"]),
     ("{master: m, mac: 00:16:3e:00:00:01}", ["3:28: defaults: mac belongs to a single guest; move it there"]),
     (
-        "{master: m, address: dhcp, network: {bridge: b}}",
-        ["3:32: defaults: network.address belongs to a single guest; move it there"],
+        "{master: m, address: 10.0.0.9/24, network: {bridge: b}}",
+        ["3:32: defaults: network.address belongs to a single guest; move it there; 'dhcp' or 'next' may be said here"],
     ),
     (
         "{master: m, network: xenbr0}",

@@ -11,7 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TextIO
+from tempfile import TemporaryFile
+from typing import IO, TextIO
 
 from pipeline.errors import ProcessError
 
@@ -51,7 +52,7 @@ def run(
     missing, or ends with another code or by a signal.
     """
     name = str(argv[0])
-    with _started(argv, environment or {}) as process:
+    with _popen(argv, environment or {}) as process:
         try:
             stdout, stderr = process.communicate()
         except BaseException:
@@ -61,6 +62,50 @@ def run(
     if process.returncode not in codes:
         raise ProcessError(_failure(name, process.returncode, stderr or stdout))
     return Completed(process.returncode, stdout, stderr)
+
+
+class Running:
+    """A program that runs beside us; see started()."""
+
+    def __init__(self, name: str, process: subprocess.Popen[str], said: IO[bytes]) -> None:
+        self._name = name
+        self._process = process
+        self._said = said
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, or minus the number of the signal that ended it; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far, on both outputs."""
+        descriptor = self._said.fileno()
+        # Not by read(): the program has our position in the file, too.
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
+
+    @property
+    def failure(self) -> str:
+        """How it ended, for a message: by which code or signal, and what it printed last. It must have ended."""
+        return _failure(self._name, self._process.wait(), self.said)
+
+
+@contextmanager
+def started(
+    argv: Sequence[str | Path], *, descriptors: Sequence[int] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Run a program beside the block, and end it with the block: it, and its process group.
+
+    It has `descriptors` of ours under their numbers, for example ends of sockets to talk by; else it is run as run()
+    does. It also ends when this thread does, or this process is killed. Raises ProcessError if it is missing.
+    """
+    with TemporaryFile() as said, _popen(argv, environment or {}, output=said, descriptors=descriptors) as process:
+        running = Running(str(argv[0]), process, said)
+        try:
+            yield running
+        finally:
+            _end(process)
+            _write_log(argv, process.wait(), running.said)
 
 
 @contextmanager
@@ -98,15 +143,22 @@ def _write_log(argv: Sequence[str | Path], code: int, output: str) -> None:
         log.flush()
 
 
-def _started(argv: Sequence[str | Path], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def _popen(
+    argv: Sequence[str | Path],
+    environment: Mapping[str, str],
+    *,
+    output: IO[bytes] | int = subprocess.PIPE,
+    descriptors: Sequence[int] = (),
+) -> subprocess.Popen[str]:
     name = str(argv[0])
     try:
         return subprocess.Popen(
             # setpriv(1) has the kernel end the program when we are killed, and then becomes the program.
             [_located("setpriv"), "--pdeathsig", "KILL", _located(name), *map(str, argv[1:])],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
             env={"PATH": _search_path(), "LC_ALL": "C", "TZ": "UTC", **environment},
             start_new_session=True,
             text=True,

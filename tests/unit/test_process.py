@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -129,20 +130,25 @@ ENDINGS = {
 }
 
 
+@pytest.mark.parametrize("way", ["{there}; run({argv})", "with started({argv}) as program: {there}; time.sleep(100)"])
 @pytest.mark.parametrize(("number", "program"), ENDINGS.values(), ids=ENDINGS)
-def test_interrupted_programs_leave_nobody_behind(number: signal.Signals, program: str, tmp_path: Path) -> None:
+def test_interrupted_programs_leave_nobody_behind(
+    number: signal.Signals, program: str, way: str, tmp_path: Path
+) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     script = f"""
-        import signal, sys
-        from pipeline.process import run
+        import signal, sys, time
+        from pipeline.process import run, started
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore for what is in the background
-        run(["sh", "-c", {program.format(pipe=pipe)!r}])
+        {way.format(argv=["sh", "-c", program.format(pipe=pipe)], there="print('there', flush=True)")}
     """
-    ours = subprocess.Popen([sys.executable, "-c", dedent(script)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    argv = [sys.executable, "-c", dedent(script)]
+    ours = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with ours, pipe.open() as end:
-        assert end.readline() == "ready\n"
+        assert ours.stdout is not None
+        assert (ours.stdout.readline(), end.readline()) == (b"there\n", "ready\n")
         ours.send_signal(number)
         ours.wait()
         is_closed, _, _ = select.select([end], [], [], 50)
@@ -169,3 +175,32 @@ def test_what_a_thread_runs_can_be_logged(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == (
         "$ sh -c 'echo '\"'\"'one two'\"'\"'; echo three >&2; exit 4'\n  one two\n  three\n  exit code 4\n"
     )
+
+
+def test_a_program_beside_us() -> None:
+    ours, its = socket.socketpair()
+    with ours, its:
+        script = f"read word <&{its.fileno()}; echo got $word; echo and >&2; echo done >&{its.fileno()}; exit 3"
+        with process.started(["bash", "-c", script], descriptors=[its.fileno()]) as running:
+            assert running.code is None
+            ours.sendall(b"one\n")
+            assert ours.recv(100) == b"done\n"
+            assert running.said == "got one\nand\n"
+            assert running.failure == "bash failed with exit code 3:\n  got one\n  and"
+            assert running.code == 3
+
+
+def test_a_program_beside_us_ends_with_the_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KeyError), (tmp_path / "log").open("w") as log, process.logged(log):
+        with process.started(["sh", "-c", f"echo ready >{tmp_path}/pipe; exec sleep 100"]) as running:
+            (tmp_path / "pipe").read_text()
+            raise KeyError
+    assert running.code == -signal.SIGTERM
+    assert (tmp_path / "log").read_text().endswith("  exit code -15\n")
+
+
+def test_a_program_beside_us_that_is_missing() -> None:
+    with pytest.raises(ProcessError, match="the program no-such-program is missing"):
+        with process.started(["no-such-program"]):
+            pass

@@ -6,6 +6,7 @@ The layers, from what the user types down to what everything stands on. Arrows r
     commands      what users type besides doit's own commands
     tasks         WHEN: one module for each kind of artifact, each a doit task with what it is made from
     doit_glue     where doit's internals are met: state, checker, the way from an artifact to a task
+    proof         WHETHER: guests are booted on throw-away disks, and asked from inside what they are
     host          WHERE: the machine that runs guests: its image store, its toolstacks, who is down
     system        WHO: the files that give a root disk its guest's identity; pure
     material      WHEREOF: files of this machine that go into guests

@@ -84,10 +84,14 @@ class Running:
         # Not by read(): the program has our position in the file, too.
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
+    def wait(self) -> int:
+        """Wait until it has ended, and give its code."""
+        return self._process.wait()
+
     @property
     def failure(self) -> str:
-        """How it ended, for a message: by which code or signal, and what it printed last. It must have ended."""
-        return _failure(self._name, self._process.wait(), self.said)
+        """How it ended, for a message: by which code or signal, and what it printed last."""
+        return _failure(self._name, self.wait(), self.said)
 
 
 @contextmanager

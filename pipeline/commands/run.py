@@ -14,9 +14,6 @@ from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
 from pipeline.image.publish import sweep
 
-_INTERRUPTED = 130
-"""The exit code of a process that Ctrl-C ended, as shells show it."""
-
 
 class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     """Runs tasks: one run at a time in a build folder, and what it finished stays finished however it ends."""
@@ -69,7 +66,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                     return int(super()._execute(*arguments, **options))
             except KeyboardInterrupt:
                 print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)
-                return _INTERRUPTED
+                return processes.INTERRUPTED
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitRun._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only

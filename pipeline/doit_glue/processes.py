@@ -14,6 +14,9 @@ from typing import NoReturn
 _PR_SET_PDEATHSIG = 1
 """See prctl(2)."""
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code of a process that Ctrl-C ended, as shells show it."""
+
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a process that SIGTERM ended, as shells show it."""
 
@@ -28,9 +31,14 @@ def prepare() -> None:
     """
     multiprocessing.set_start_method("fork", force=True)
     os.register_at_fork(after_in_child=_die_with_parent)
-    signal.signal(signal.SIGTERM, _terminate)
+    end_like_interrupted()
     # doit waits for ever for the result of a worker that was killed, as those short of memory are.
     Thread(target=_watch_workers, daemon=True).start()
+
+
+def end_like_interrupted() -> None:
+    """Have SIGTERM end this process like Ctrl-C does: what it has begun is cleaned up."""
+    signal.signal(signal.SIGTERM, _terminate)
 
 
 def _die_with_parent() -> None:

@@ -106,7 +106,7 @@ def configs(site: Site) -> Tasks:
     """A task for each guest: its configurations, and the kernel and initrd that they name."""
     for guest in site.farm.guests.values():
         folder = site.guest(guest)
-        files = _files(site.farm.images / guest.name, guest)
+        files = files_in(site.farm.images / guest.name, guest)
         used = [hypervisor.BY_NAME[name] for name in guest.hypervisors]
         texts = {folder / f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
         modes = [PROGRAM if each.executable else PUBLIC for each in used]
@@ -144,7 +144,8 @@ def _build_config(texts: dict[Path, str], modes: list[int], links: dict[Path, Pa
         publish_link(target, source)
 
 
-def _files(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
+def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
+    """The files of `guest`, of which its own are in `folder`."""
     own = guest.host_kernel
     return hypervisor.Files(
         root=folder / _ROOT,

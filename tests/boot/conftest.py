@@ -2,10 +2,9 @@
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,8 +12,11 @@ import pytest
 
 from pipeline import farm
 from pipeline.farm.model import Guest
-from pipeline.image.layer import Layer
-from tests.boot import masters, qemu, report
+from pipeline.proof.boot import Place, Proof, run
+from pipeline.proof.checks import Check
+from pipeline.proof.inside import Facts
+from pipeline.proof.session import Limits
+from tests.boot import masters, qemu
 from tests.machine import need_programs
 from tests.pipeline.conftest import ROOT, Workshop
 
@@ -23,37 +25,48 @@ _VARIANTS = """\
     masters:
       networkd: {tar: networkd.tar}
       busybox: {tar: busybox.tar}
+      broken: {tar: broken.tar}
     defaults:
       master: busybox
       memory: 256M
       root: 64M
       swap: 64M
+      extra: net.ifnames=0  # there is no udev in them that would give network cards the names which those of Debian get
       network: {bridge: xenbr0, gateway: 10.0.0.1, nameservers: [10.0.0.1, 10.0.0.2]}
     guests:
-      networkd: {address: 10.0.0.30/24, master: networkd, memory: 512M, root: 2G}
+      networkd: {address: 10.0.0.30/24, master: networkd, memory: 512M, root: 2G, extra: quiet}
       ext2: {address: 10.0.0.32/24, root: {size: 64M, fs: ext2}, swap: none}
       ext3: {address: 10.0.0.33/24, root: {size: 64M, fs: ext3, allocate: full}}
       ext4: {address: dhcp, disks: {raw: {size: 1M, fs: none}, data: {size: 16M, fs: ext3, mount: /srv/the data}}}
+      broken: {address: 10.0.0.35/24, master: broken}
 """
 _EXAMPLES, _NETWORKDS, _BUSYBOXES = ("deb01", "deb02"), ("networkd",), ("ext2", "ext3", "ext4")
 _DEBIANS = (*_EXAMPLES, *_NETWORKDS)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Boot:
-    """A guest that was switched on: what the list says of it, and what it turns out to be."""
+    """A guest that was booted: what the list says of it, and what it turned out to be."""
 
     guest: Guest
     domain: qemu.Domain
-    machine: qemu.Machine
+    proof: Proof
 
-    @cached_property
-    def facts(self) -> dict[str, str]:
+    @property
+    def facts(self) -> Facts:
         """What it said of itself before it powered off."""
-        self.machine.wait()
-        facts = report.read(self.machine.report)
-        assert facts, f"there is no whole report from the guest:\n{self.machine.console}"
-        return facts
+        assert self.proof.facts, f"there is no whole report from the guest:\n{self.console}"
+        return self.proof.facts
+
+    @property
+    def console(self) -> str:
+        """What the kernel and the system said."""
+        return self.proof.session.console
+
+    def check(self, name: str) -> Check:
+        """What doit boot found."""
+        (check,) = (check for check in self.proof.checks if check.name == name)
+        return check
 
 
 @pytest.fixture(scope="session")
@@ -93,26 +106,22 @@ def variants(example: Workshop, scratch: Path) -> Workshop:
     workshop.write_list(_VARIANTS)
     masters.write_networkd(debian, workshop.folder / "networkd.tar")
     masters.write_busybox(debian, workshop.folder / "busybox.tar")
+    masters.write_broken(debian, workshop.folder / "broken.tar")
     workshop.doit()
     return workshop
 
 
 @pytest.fixture(scope="session")
-def debians(example: Workshop, variants: Workshop, scratch: Path) -> Iterator[dict[str, Boot]]:
+def debians(example: Workshop, variants: Workshop, scratch: Path) -> dict[str, Boot]:
     """Guests with all of Debian. They run at the same time."""
-    with ExitStack() as stack:
-        boots = [_boot(example, name, scratch, report.for_debian) for name in _EXAMPLES]
-        boots += [_boot(variants, name, scratch, report.for_debian) for name in _NETWORKDS]
-        yield {boot.guest.name: boot for boot in map(stack.enter_context, boots)}
+    names = [(example, name) for name in _EXAMPLES] + [(variants, name) for name in _NETWORKDS]
+    return _boots(names, scratch, _DEBIAN_FACTS)
 
 
 @pytest.fixture(scope="session")
-def busyboxes(variants: Workshop, scratch: Path) -> Iterator[dict[str, Boot]]:
+def busyboxes(variants: Workshop, scratch: Path) -> dict[str, Boot]:
     """Guests with BusyBox. They run at the same time."""
-    with ExitStack() as stack:
-        # There is no udev in them that would give network cards the names which those of Debian get.
-        boots = [_boot(variants, name, scratch, report.for_busybox, "net.ifnames=0") for name in _BUSYBOXES]
-        yield {boot.guest.name: boot for boot in map(stack.enter_context, boots)}
+    return _boots([(variants, name) for name in _BUSYBOXES], scratch, {})
 
 
 @pytest.fixture(params=_DEBIANS)
@@ -128,14 +137,36 @@ def boot(request: pytest.FixtureRequest) -> Boot:
     return boots[request.param]
 
 
-@contextmanager
-def _boot(
-    workshop: Workshop, name: str, scratch: Path, addition: Callable[[Guest], Layer], kernel_options: str = ""
-) -> Iterator[Boot]:
+def _boots(names: Sequence[tuple[Workshop, str]], scratch: Path, more: Facts) -> dict[str, Boot]:
     need_programs("qemu-system-x86_64", "e2fsck")
+    with ThreadPoolExecutor(len(names)) as pool:
+        boots = list(pool.map(lambda each: _boot(each, scratch, more), names))
+    return {boot.guest.name: boot for boot in boots}
+
+
+def _boot(named: tuple[Workshop, str], scratch: Path, more: Facts) -> Boot:
+    workshop, name = named
     guest = farm.load(workshop.folder / "guests.yaml").guests[name]
     domain = qemu.read(workshop.path(f"guests/{name}/{name}.cfg"))
-    folder = scratch / name
-    folder.mkdir()
-    with qemu.running(domain, folder, addition(guest), kernel_options) as machine:
-        yield Boot(guest, domain, machine)
+    place = Place(scratch / name, scratch / f"{name}.log")
+    more = {**_facts(guest), **more}
+    return Boot(guest, domain, run(guest, domain.machine(guest), place, Limits(qemu.DEADLINE), more=more))
+
+
+def _facts(guest: Guest) -> Facts:
+    (nic,) = guest.nics
+    gateway = next(iter(nic.gateways), qemu.GATEWAY_BY_DHCP)
+    return {
+        "routes": "ip route",
+        "gateway": f"ping -c 1 {gateway} >/dev/null && echo answers",
+        "resolver": "cat /etc/resolv.conf",
+    }
+
+
+_DEBIAN_FACTS = {
+    "own address": "getent hosts $(hostname)",
+    "check of the root file system": "journalctl --boot --output=cat --unit=systemd-fsck-root",
+    "SSH socket": "systemctl is-active ssh.socket",
+    "host keys": "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done",
+    "host keys for clients": "ssh-keyscan localhost 2>/dev/null | ssh-keygen -lf -",
+}

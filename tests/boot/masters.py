@@ -7,13 +7,11 @@ from pathlib import Path
 
 from pipeline.image import tar
 from pipeline.image.layer import Content, Directory, Entry, File, Layer, Metadata, Symlink, text
-from tests.boot import report
 
 _INIT = {
-    "etc/inittab": f"""\
+    "etc/inittab": """\
 ::sysinit:/etc/start
-::wait:/{report.SCRIPT}
-::once:/sbin/poweroff
+::respawn:/sbin/getty -L 115200 console vt100
 ::shutdown:/sbin/swapoff -a
 ::shutdown:/bin/mount -o remount,ro /
 """,
@@ -37,6 +35,12 @@ ifup -a
 def write_busybox(debian: Path, target: Path) -> None:
     """BusyBox, with Debian's kernel and initrd: its guests boot in a few seconds."""
     _write(target, _busybox(debian))
+
+
+def write_broken(debian: Path, target: Path) -> None:
+    """The same, but what starts first ends at once."""
+    broken = text("sbin/init", "#!/bin/busybox sh\nexit 1\n", mode=0o755)
+    _write(target, (broken if entry.path == broken.path else entry for entry in _busybox(debian)))
 
 
 def write_networkd(debian: Path, target: Path) -> None:

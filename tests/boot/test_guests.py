@@ -7,7 +7,6 @@ from itertools import combinations
 from pipeline.image import ext
 from tests.boot import qemu
 from tests.boot.conftest import Boot
-from tests.machine import run
 
 
 def test_knows_its_name(boot: Boot) -> None:
@@ -25,7 +24,7 @@ def test_has_its_address_on_its_network_card(boot: Boot) -> None:
     (card,) = (name for name, mac in macs if mac == nic.mac)
     (address,) = (ip_interface(address) for name, address in addresses if name == card)
     if nic.dhcp4:
-        assert address.network == ip_interface(f"{qemu.GATEWAY}/24").network
+        assert address.network == ip_interface(f"{qemu.GATEWAY_BY_DHCP}/24").network
     else:
         assert (address,) == nic.addresses
 
@@ -71,11 +70,17 @@ def test_swaps_to_its_swap_disk(boot: Boot) -> None:
 
 
 def test_finds_its_root_file_system_clean_and_leaves_it_so(boot: Boot) -> None:
-    boot.machine.wait()
-    messages = re.findall(r"EXT4-fs .*", boot.machine.console)
+    messages = re.findall(r"EXT4-fs .*", boot.console)
     assert messages, "the kernel says so when it mounts a file system"
     assert [message for message in messages if re.search("recover|warning|error", message)] == []
-    run("e2fsck", "-f", "-n", boot.machine.disks[0])
+    assert boot.check("file system").found == "clean after it was shut down"  # as e2fsck says
+
+
+def test_proves_all_that_is_asked_of_it(boot: Boot) -> None:
+    assert [check for check in boot.proof.checks if not check.passed] == []
+    assert {"boot", "login prompt", "host name", "address", "root", "swap", "machine ID", "file system"} <= {
+        check.name for check in boot.proof.checks
+    }
 
 
 def test_need_not_check_its_root_file_system(debian: Boot) -> None:
@@ -90,7 +95,7 @@ def test_knows_its_own_address(debian: Boot) -> None:
 
 def test_starts_everything(debian: Boot) -> None:
     assert debian.facts["failed units"] == ""
-    assert "ordering cycle" not in debian.machine.console.lower()  # systemd would leave out a unit
+    assert "ordering cycle" not in debian.console.lower()  # systemd would leave out a unit
 
 
 def test_listens_for_ssh_as_its_master_does(debian: Boot) -> None:

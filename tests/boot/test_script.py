@@ -3,13 +3,15 @@
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 from pipeline import farm
 from pipeline.image import ext
 from pipeline.image.clone import clone
-from tests.boot import qemu, report
+from pipeline.proof import console, inside
+from tests.boot import qemu
 from tests.machine import need_programs
 from tests.pipeline.conftest import ROOT, Workshop
 
@@ -19,7 +21,7 @@ _LIST = """\
     masters:
       busybox: {{tar: {tar}}}
     guests:
-      deb01: {{master: busybox, memory: 256M, root: 64M, swap: 64M, hypervisors: qemu, extra: panic=-1}}
+      deb01: {{master: busybox, memory: 256M, root: 64M, swap: 64M, hypervisors: qemu, extra: net.ifnames=0 panic=-1}}
 """
 
 
@@ -37,28 +39,46 @@ def test_runs_by_its_script(variants: Workshop, scratch: Path) -> None:
     for name in ("root.img", "swap.img", "vmlinuz", "initrd.img"):
         clone(built / name, there / name)
     with ext.open(there / "root.img") as filesystem:
-        filesystem.apply(report.for_busybox(guest))
+        filesystem.apply(inside.reporter(guest, filesystem).layer)
     before = digests(there)
 
-    said = workshop.folder / "ttyS1"
-    completed = subprocess.run(
-        [built / "deb01.qemu.sh", "-snapshot", "-serial", f"file:{said}"],
-        env={**os.environ, "ACCEL": "tcg"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=qemu.DEADLINE,
-        check=False,
-    )
+    ours, its = socket.socketpair()
+    its_port = ["-chardev", f"socket,id=report,fd={its.fileno()}", "-serial", "chardev:report"]
+    with (
+        ours,
+        its,
+        (workshop.folder / "console").open("w+b") as spoken,
+        subprocess.Popen(
+            [built / "deb01.qemu.sh", "-snapshot", *its_port],
+            env={**os.environ, "ACCEL": "tcg"},
+            stdin=subprocess.DEVNULL,
+            stdout=spoken,
+            stderr=spoken,
+            pass_fds=[its.fileno()],
+        ) as script,
+    ):
+        its.close()
+        ours.settimeout(qemu.DEADLINE)
+        said = report_of(ours)
+        ours.sendall(b"power off\n")
+        assert script.wait(qemu.DEADLINE) == 0, (workshop.folder / "console").read_text(errors="replace")
 
-    console = completed.stdout.decode(errors="replace")
-    assert completed.returncode == 0, console
-    facts = report.read(said.read_text(errors="replace"))
-    assert facts["host name"] == "deb01", console
+    facts = inside.read(said)
+    assert facts["host name"] == "deb01"
     assert facts["machine ID"] == guest.machine_id
     assert (facts["root device"], facts["swap device"]) == ("/dev/vda", "/dev/vdb")
     assert facts["swaps"].splitlines()[1].startswith("/dev/vdb ")
     assert digests(there) == before
+
+
+def report_of(port: socket.socket) -> str:
+    """What comes in until the report is whole."""
+    said = ""
+    while not inside.is_whole(said):
+        data = port.recv(4096)
+        assert data, f"the guest has ended: {said}"
+        said = console.plain(said + data.decode())
+    return said
 
 
 def digests(folder: Path) -> dict[str, str]:

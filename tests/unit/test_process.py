@@ -192,15 +192,14 @@ def test_a_program_beside_us() -> None:
 
 def test_a_program_beside_us_ends_with_the_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(KeyError), (tmp_path / "log").open("w") as log, process.logged(log):
-        with process.started(["sh", "-c", f"echo ready >{tmp_path}/pipe; exec sleep 100"]) as running:
-            (tmp_path / "pipe").read_text()
-            raise KeyError
+    argv = ["sh", "-c", f"echo ready >{tmp_path}/pipe; exec sleep 100"]
+    with (tmp_path / "log").open("w") as log, process.logged(log), process.started(argv) as running:
+        (tmp_path / "pipe").read_text()
     assert running.code == -signal.SIGTERM
     assert (tmp_path / "log").read_text().endswith("  exit code -15\n")
 
 
 def test_a_program_beside_us_that_is_missing() -> None:
-    with pytest.raises(ProcessError, match="the program no-such-program is missing"):
-        with process.started(["no-such-program"]):
-            pass
+    missing = process.started(["no-such-program"])
+    with pytest.raises(ProcessError, match="the program no-such-program is missing"), missing:
+        pass

@@ -12,7 +12,7 @@ from pipeline.doit_glue.checker import Digests, checker
 from pipeline.doit_glue.differences import Json
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.state import State
-from pipeline.doit_glue.user_errors import USER_ERROR, user_errors
+from pipeline.doit_glue.user_errors import USER_ERROR, show_warnings, user_errors
 
 
 def path_variable(name: str, default: str) -> Path:
@@ -59,5 +59,6 @@ __all__ = [
     "configuration",
     "is_up_to_date",
     "path_variable",
+    "show_warnings",
     "user_errors",
 ]

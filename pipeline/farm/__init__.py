@@ -7,8 +7,10 @@ From the file down to the model, each module builds on those above it:
     readers, written   nodes as typed values, and back
     table              the keys of a mapping declared as a table
     public_keys, users the keys of users, and of their SSH keys
-    names, masters, guests, entries, schema   the keys of the list, in tables; ranges become guests
-    rules, checks      what each guest obeys, and what no two may share
+    subnets, nic_readers, nics, networks, cards, addressing   network cards, networks to use, addresses from pools
+    names, masters, disks, guests, entries, schema   the other keys of the list, in tables; ranges become guests
+    rules, nic_rules, sharing, checks   what each guest obeys, and what no two may share
+    advice             what is worth a warning
     model, build       the farm, with every default filled in and every identity derived
     json_schema, reference   the same tables for editors and for people
 """
@@ -16,11 +18,12 @@ From the file down to the model, each module builds on those above it:
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.errors import ListError
-from pipeline.farm import build, checks, schema, source
+from pipeline.farm import advice, build, checks, schema, source
 from pipeline.farm.guests import Hypervisors
 from pipeline.farm.model import Farm
 from pipeline.farm.nodes import Fault, ReadingError
@@ -56,7 +59,8 @@ def _load(path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None,
     faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read)]
     if faults:
         raise _list_error(path, faults)
-    return build.farm(draft)
+    warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))
+    return replace(build.farm(draft), warnings=tuple(warnings))
 
 
 def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.addresses import Interface
 from pipeline.farm.model import Farm, Guest
 
 _HEAD: Final = "# Farm {}, by doit inventory"
@@ -31,8 +30,10 @@ def ansible(farm: Farm, guests: Iterable[Guest]) -> str:
     groups: dict[str, list[str]] = {}
     lines = [_HEAD.format(farm.name), "all:", "  hosts:"]
     for guest in guests:
-        address = next(iter(_fixed(guest)), None)
-        variables = {"ansible_host": str(address.ip)} if address else {}
+        addresses = _fixed(guest)
+        variables: dict[str, str | list[str]] = {"ansible_host": addresses[0]} if addresses else {}
+        if len(addresses) > 1:
+            variables["addresses"] = addresses
         lines.append(f"    {json.dumps(guest.name)}: {json.dumps(variables)}")
         kinds = [("farm", farm.name), ("master", guest.base.master.name)]
         for kind, name in [*kinds, *(("hypervisor", hypervisor) for hypervisor in guest.hypervisors)]:
@@ -44,11 +45,11 @@ def ansible(farm: Farm, guests: Iterable[Guest]) -> str:
 
 
 def hosts(farm: Farm, guests: Iterable[Guest]) -> str:
-    """Lines for /etc/hosts: the addresses of each guest's first network card that has some."""
+    """Lines for /etc/hosts: the fixed addresses of each guest, those of its first network card first."""
     lines = [_HEAD.format(farm.name)]
     for guest in guests:
         addresses = _fixed(guest)
-        lines += [f"{address.ip}\t{guest.name}" for address in addresses]
+        lines += [f"{address}\t{guest.name}" for address in addresses]
         lines += [] if addresses else [f"# {guest.name} has no fixed address"]
     return "\n".join(lines) + "\n"
 
@@ -99,9 +100,9 @@ def _without(words: re.Pattern[str], program: str, guests: Iterable[Guest]) -> l
     return listed
 
 
-def _fixed(guest: Guest) -> tuple[Interface, ...]:
-    """The addresses of the first network card that has some."""
-    return next((nic.addresses for nic in guest.nics if nic.addresses), ())
+def _fixed(guest: Guest) -> list[str]:
+    """The fixed addresses of all its network cards."""
+    return list(dict.fromkeys(str(address.ip) for nic in guest.nics for address in nic.addresses))
 
 
 def _group(kind: str, name: str, taken: dict[str, tuple[str, str]]) -> str:

@@ -15,6 +15,9 @@ from pipeline.errors import GuestfarmError, quoted
 MAC_LIKE = "[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}"
 """What a MAC address looks like: a regular expression."""
 
+XEN_OUI = "00:16:3e"
+"""The first half of MAC addresses that are Xen's to give."""
+
 _MAC = re.compile(MAC_LIKE)
 _DASHED = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{2}){5}", re.IGNORECASE)
 _OURS = 23
@@ -56,4 +59,4 @@ def _hashed(text: str) -> str:
 
 
 def _format(number: int) -> str:
-    return "00:16:3e:" + number.to_bytes(3, "big").hex(":")
+    return f"{XEN_OUI}:" + number.to_bytes(3, "big").hex(":")

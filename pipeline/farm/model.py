@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from uuid import UUID
 
+from pipeline.errors import Problem
 from pipeline.farm import units
 from pipeline.farm.addresses import Address, Interface, Network
 
@@ -269,6 +270,8 @@ class Farm:
     masters: Mapping[str, Master]
     guests: Mapping[str, Guest]
     """By name, in the order of the list."""
+    warnings: tuple[Problem, ...] = ()
+    """What is likely to be a mistake, though the list may say it."""
 
     @property
     def bases(self) -> tuple[Base, ...]:

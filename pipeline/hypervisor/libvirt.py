@@ -60,6 +60,8 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
         _add(interface, "mac", address=nic.mac)
         _add(interface, "source", bridge=nic.bridge)
         _add(interface, "model", type=nic.model or NicModel.VIRTIO)
+        if nic.mtu is not None:
+            _add(interface, "mtu", size=str(nic.mtu))  # of the host's end, or large packets would not get through
         _add_address(interface, pc.FIRST_NIC_SLOT + number)
     _add(devices, "controller", type="usb", model="none")
     _add(devices, "serial", type="pty")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline import farm, hypervisor
-from pipeline.doit_glue import Tasks, artifacts, is_up_to_date, path_variable, user_errors
+from pipeline.doit_glue import Tasks, artifacts, is_up_to_date, path_variable, show_warnings, user_errors
 from pipeline.farm.model import Farm
 from pipeline.material.files import read
 from pipeline.tasks import base, guest, kernel, master
@@ -15,7 +15,7 @@ def load() -> Site:
     """The farm that the user's guest list describes, and the folder to build it in.
 
     They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. Problems with
-    the list are shown, and end doit.
+    the list are shown, and end doit; warnings do not.
     """
     path = path_variable("guests", "guests.yaml")
     with user_errors():
@@ -23,6 +23,7 @@ def load() -> Site:
         needs = _needs(site)
         if needs:
             _farm(path, needs)
+        show_warnings(site.farm.warnings)
         return site
 
 

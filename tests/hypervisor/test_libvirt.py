@@ -1,5 +1,6 @@
 """Domain XML, as libvirt reads it."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
 
@@ -7,9 +8,10 @@ import pytest
 from hypothesis import given
 
 from pipeline.farm.disks import MAX_DISKS
-from pipeline.farm.model import Action, Guest, Libvirt, LibvirtType
+from pipeline.farm.model import Action, Guest, Libvirt, LibvirtType, NicModel
+from pipeline.farm.nics import MAX_NICS
 from pipeline.hypervisor import Files, libvirt
-from tests.guests import DOMAIN_UUID, MIB, ROOT_UUID, guest
+from tests.guests import DOMAIN_UUID, MIB, ROOT_UUID, guest, nic
 from tests.hypervisor.files import ARGUMENTS, FILES, NASTY, files_in, folders
 from tests.machine import need_programs, run
 
@@ -53,6 +55,17 @@ def test_devices_stay_where_they_are(tmp_path: Path) -> None:
     slots = attributes(whole, "*/address", "slot")
     assert len(slots) == len(set(slots)) == 4
     assert attributes(bare, "*/address", "slot") == [slot for slot in slots if slot != "0x05"]
+
+
+def test_as_many_network_cards_as_a_guest_may_have(tmp_path: Path) -> None:
+    cards = [replace(nic(None), mac=f"00:16:3e:00:00:0{number}", bridge=f"br{number}") for number in range(MAX_NICS)]
+    cards[1] = replace(cards[1], model=NicModel.E1000, mtu=9000)
+    domain = defined(tmp_path, guest(nics=tuple(cards)), files_in("/srv", *(f"d{n}" for n in range(MAX_DISKS))))
+    assert attributes(domain, "interface/mac", "address") == [card.mac for card in cards]
+    assert attributes(domain, "interface/source", "bridge") == [card.bridge for card in cards]
+    assert attributes(domain, "interface/model", "type") == ["virtio", "e1000", *["virtio"] * (MAX_NICS - 2)]
+    assert attributes(domain, "interface/mtu", "size") == ["9000"]
+    assert attributes(domain, "interface/address", "slot") == [f"{16 + number:#04x}" for number in range(MAX_NICS)]
 
 
 def test_more_disks(tmp_path: Path) -> None:

@@ -3,15 +3,16 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
-from pipeline.farm.model import Action, Guest
+from pipeline.farm.model import Action, Guest, NicModel
 from pipeline.hypervisor import Files, qemu
-from tests.guests import DOMAIN_UUID, ROOT_UUID, guest
+from tests.guests import DOMAIN_UUID, ROOT_UUID, guest, nic
 from tests.hypervisor.files import ARGUMENTS, FILES, NASTY, files_in, folders
 
 
@@ -119,3 +120,16 @@ def test_any_path_is_what_it_was(bin_folder: Path, folder: str) -> None:
     assert values(arguments, "-kernel") == [str(files.kernel)]
     drives = [drive.partition(",file=")[2].replace(",,", ",") for drive in values(arguments, "-drive")]
     assert drives == [str(files.root), str(files.swap)]
+
+
+def test_network_cards_of_several_models(bin_folder: Path) -> None:
+    models = (None, NicModel.VIRTIO, NicModel.E1000, NicModel.RTL8139, NicModel.VMXNET3)
+    cards = tuple(
+        replace(nic(None), mac=f"00:16:3e:00:00:0{number}", model=model) for number, model in enumerate(models)
+    )
+    devices = values(called_with(bin_folder, guest(nics=cards), FILES), "-device")
+    names = ("virtio-net-pci", "virtio-net-pci", "e1000", "rtl8139", "vmxnet3")
+    assert [device for device in devices if "netdev=" in device] == [
+        f"{name},netdev=nic{number},mac=00:16:3e:00:00:0{number},addr={16 + number:#04x}"
+        for number, name in enumerate(names)
+    ]

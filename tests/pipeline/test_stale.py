@@ -225,3 +225,30 @@ def test_a_root_disk_smaller_than_its_known_master(built: Workshop) -> None:
     assert run.output.startswith("guests.yaml:10:40: guest 'deb01': root: 8M is too small for master 'debian'")
     built.write_master()
     assert "root:deb01" in built.doit().executed, "the master has become smaller"
+
+
+def test_a_warning_is_shown_once_and_stops_nothing(workshop: Workshop) -> None:
+    workshop.change_list("guests:\n", "guests:\n  foreign: {address: dhcp, mac: 52:54:00:00:00:01}\n")
+    line = (
+        "guests.yaml:10:33: warning: guest 'foreign': the MAC address 52:54:00:00:00:01 is not of Xen's OUI 00:16:3E;"
+    )
+    run = workshop.doit("-n", "2", "root:foreign")
+    assert run.output.count("warning:") == run.output.count(line) == 1
+
+
+def test_a_network_card_more(built: Workshop) -> None:
+    one, two = "{bridge: xenbr0, address: dhcp}", "{bridge: xenbr1, address: none, vlan: 2, mtu: 9000}"
+    built.change_list("guests:\n", f"guests:\n  several:\n    network:\n    - {one}\n    - {two}\n")
+    assert built.doit().executed == ["root:several", "swap:several", "config:several"]
+    for old, new, stale in [
+        ("mtu: 9000", "mtu: 1400", ["root:several"]),
+        ("vlan: 2", "vlan: 3", ["root:several"]),
+        ("xenbr1", "xenbr2", ["config:several"]),
+        ("address: none", "address: none, accept_ra: false", ["root:several"]),
+        ("accept_ra: false", "accept_ra: true", ["root:several"]),
+        ("accept_ra: true", "dhcp6: true", ["root:several"]),
+        ("dhcp6: true", "search: example.org", ["root:several"]),
+    ]:
+        built.change_list(old, new)
+        assert built.doit().executed == stale, new
+    assert "bridge=xenbr2" in built.path("guests/several/several.cfg").read_text()

@@ -116,6 +116,61 @@ def test_dhcpd_takes_it(written: Written) -> None:
     run("dhcpd", "-t", "-cf", path, codes=(1,))
 
 
+SEVERAL = """\
+farm: f
+masters: {m: {bootstrap: {suite: sid}}}
+guests:
+  a:
+    master: m
+    network:
+      - {bridge: br0, address: [10.0.0.2/24, "2001:db8::2/64"], mac: 00:16:3e:00:00:01}
+      - {bridge: br1, address: dhcp, mac: 00:16:3e:00:00:02}
+      - {bridge: br2, address: [10.2.0.2/24, 10.3.0.2/24], mac: 00:16:3e:00:00:03}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "check"),
+    [
+        (
+            "hosts",
+            ["10.0.0.2\ta", "2001:db8::2\ta", "10.2.0.2\ta", "10.3.0.2\ta"],
+            (),
+        ),
+        (
+            "ansible",
+            [
+                '    "a": {"ansible_host": "10.0.0.2",'
+                ' "addresses": ["10.0.0.2", "2001:db8::2", "10.2.0.2", "10.3.0.2"]}',
+            ],
+            (),
+        ),
+        (
+            "dnsmasq",
+            [
+                "dhcp-host=00:16:3e:00:00:01,10.0.0.2,[2001:db8::2],a",
+                "dhcp-host=00:16:3e:00:00:02,a",
+                "dhcp-host=00:16:3e:00:00:03,10.2.0.2,10.3.0.2,a",
+            ],
+            ("dnsmasq", "--test", "--conf-file={}"),
+        ),
+        (
+            "dhcpd",
+            ["    fixed-address 10.0.0.2;", "    fixed-address 10.2.0.2, 10.3.0.2;", "host a_2 {", "host a_3 {"],
+            ("dhcpd", "-t", "-cf", "{}"),
+        ),
+    ],
+)
+def test_all_addresses_of_all_cards(kind: str, lines: list[str], check: tuple[str, ...], tmp_path: Path) -> None:
+    loaded = load(tmp_path, SEVERAL)
+    path = tmp_path / "inventory"
+    path.write_text(FORMATS[kind](loaded, loaded.guests.values()))
+    assert set(lines) <= set(path.read_text().splitlines())
+    if check:
+        need_programs(check[0])
+        run(*(part.format(path) for part in check))
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "program"),
     [("ansible", "all", "Ansible"), ("dnsmasq", "24h", "dnsmasq"), ("dnsmasq", "Ignore", "dnsmasq")],

@@ -543,3 +543,19 @@ def test_a_fixed_address_that_somebody_before_has_by_next(tmp_path: Path) -> Non
     ]
     before = text.replace("  a:", f"  b: {{address: {taken}/24}}\n  a:")
     assert load(tmp_path, before).guests["a"].nics[0].addresses[0].ip != taken
+
+
+def test_a_mac_address_that_is_not_xen_s_is_worth_a_warning(tmp_path: Path) -> None:
+    text = """\
+defaults: {master: m, network: {bridge: br0, address: dhcp}}
+guests:
+  a: {mac: 52:54:00:00:00:01}
+  b: {mac: 52:54:00:00:00:02, hypervisors: [libvirt]}
+  c: {mac: 00:16:3e:00:00:03}
+  d[1:2]: {mac: {d2: 02:00:00:00:00:04}, hypervisors: [libvirt, xen]}
+"""
+    hint = "is not of Xen's OUI 00:16:3E; doit mac prints one that is"
+    assert [str(warning).removeprefix(f"{tmp_path}/guests.yaml:") for warning in load(tmp_path, text).warnings] == [
+        f"5:12: guest 'a': the MAC address 52:54:00:00:00:01 {hint}",
+        f"8:18: guest 'd2': the MAC address 02:00:00:00:00:04 {hint}",
+    ]

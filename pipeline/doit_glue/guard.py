@@ -91,3 +91,16 @@ class _Values(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._read())
+
+
+class Kept:
+    """A doit Dependency that a run does not close, so that the lock on the build folder stays ours afterwards."""
+
+    def __init__(self, dependency: Dependency) -> None:
+        self._dependency = dependency
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the Dependency has
+        return getattr(self._dependency, name)
+
+    def close(self) -> None:
+        """Leave it open: whoever has the Dependency closes it."""

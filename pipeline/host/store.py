@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import process
 from pipeline.errors import GuestfarmError, HostError
 from pipeline.farm.names import parse_guest_name
 from pipeline.host.receipt import Receipt
@@ -63,6 +64,19 @@ class Store:
 
     folder: Path
 
+    def prepare(self) -> None:
+        """Make the folder, if only that itself is missing. Raises HostError.
+
+        A store that is to be a file system of its own and is not mounted is not made: guests would fill another one.
+        """
+        with _host_errors(self.folder):
+            if missing := _unmounted(self.folder):
+                raise HostError(f"{self.folder}: {missing} is in /etc/fstab, and is not mounted", f"mount {missing}")
+            if not self.folder.is_dir() and not self.folder.parent.is_dir():
+                hint = f"is it to be mounted? Or make it: mkdir -p {self.folder}"
+                raise HostError(f"{self.folder}: the image store is not there, nor is the folder above it", hint)
+            self.folder.mkdir(exist_ok=True)
+
     def place(self, guest: str) -> Path:
         """Where the files of `guest` are, or would be."""
         return self.folder / guest
@@ -100,6 +114,14 @@ class Store:
                 return [path for path in self.folder.iterdir() if path.is_dir()]
             except FileNotFoundError:
                 return []
+
+
+def _unmounted(folder: Path) -> Path | None:
+    """The mount point at `folder` or above it that /etc/fstab has, see fstab(5), and that nothing is mounted at."""
+    listed = process.run(["findmnt", "--fstab", "--noheadings", "--list", "--output", "TARGET"], codes=(0, 1)).stdout
+    points = {Path(line.strip()) for line in listed.splitlines()}
+    absolute = folder.absolute()
+    return next((place for place in (absolute, *absolute.parents) if place in points and not place.is_mount()), None)
 
 
 def _is_guest(name: str) -> bool:

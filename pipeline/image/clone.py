@@ -44,6 +44,12 @@ def shares_blocks(folder: Path) -> bool:
         return _reflink(source.fileno(), target.fileno())
 
 
+def can_share(source: Path, folder: Path) -> bool:
+    """Whether a clone of `source` in `folder` would share its blocks. It is tried out. Raises OSError."""
+    with source.open("rb") as reader, NamedTemporaryFile(dir=folder) as target:
+        return _reflink(reader.fileno(), target.fileno())
+
+
 def data_runs(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
     """Where a file has data rather than holes, as (start, end) in bytes; see SEEK_DATA in lseek(2)."""
     end = 0

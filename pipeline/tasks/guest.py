@@ -23,6 +23,8 @@ _USERS: dict[int, dict[str, Json]] = {}
 """What is on record of users, by the identities of the tuples that farms have for as long as they last."""
 
 _ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
+BOOT_FILES = (_KERNEL, _INITRD)
+"""The kernel of a guest's master, and its initrd: they belong to the modules on the root disk."""
 
 
 def roots(site: Site) -> Tasks:

@@ -7,14 +7,15 @@ import pytest
 
 from pipeline.errors import HostError
 from pipeline.host import receipt
-from pipeline.host.receipt import Receipt
+from pipeline.host.receipt import Known, Receipt
 from pipeline.host.store import Aside, Store
 
 RECEIPT = Receipt(
     deployed="2026-11-24T22:45:18+00:00",
     modules="0123",
     disks={"root.img": {"network": receipt.digest(["10.0.0.1"])}},
-    files={"deb01.cfg": "4567"},
+    boot={},
+    configs={"deb01.cfg": Known("4567", (1, 2, 3))},
 )
 
 

@@ -10,7 +10,6 @@ import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,11 +18,10 @@ from pipeline import farm, hypervisor
 from tests import schemas
 from tests.machine import run
 from tests.pipeline.conftest import ROOT, TINY_MASTER, Workshop, write_tar
+from tests.toolstacks import Toolstacks
 
 FOLDER = "/srv/farm"
 """What pages call the folder of their farm."""
-
-STUBS = Path(__file__).parent / "stubs"
 
 # What a fragment of a list is merged into.
 MINIMAL = """\
@@ -66,6 +64,9 @@ class Reader:
         """The page's own word for where the host keeps disks."""
         if not (workshop.folder / ".venv").exists():
             (workshop.folder / ".venv").symlink_to(sys.prefix)
+        self.programs = Toolstacks(workshop.folder / ".programs")
+        if not self.programs.folder.exists():
+            self.programs.install("xl")
 
     def write_list(self, text: str) -> None:
         """Make `text` the workshop's list, with the same lines, but of masters that take no time and no network."""
@@ -113,9 +114,14 @@ class Reader:
         Without blanks at the ends of lines, where nobody sees them.
         """
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment |= {"LC_ALL": "C.UTF-8", "STUBS": str(self.workshop.folder / ".stubs"), "COLUMNS": "120"}
+        environment |= {"LC_ALL": "C.UTF-8", "COLUMNS": "120"}
+        images = str(self.workshop.folder / "images")
         completed = subprocess.run(
-            ["bash", "-c", f'. .venv/bin/activate; PATH="{STUBS}:$PATH"; {command}'],
+            [
+                "bash",
+                "-c",
+                f'. .venv/bin/activate; PATH="{self.programs.folder}:$PATH"; {command.replace(self.images, images)}',
+            ],
             cwd=self.workshop.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -124,7 +130,7 @@ class Reader:
             text=True,
             check=False,
         )
-        printed = completed.stdout.replace(str(self.workshop.folder / "images"), self.images)
+        printed = completed.stdout.replace(images, self.images)
         printed = printed.replace(str(self.workshop.folder), FOLDER)
         return completed.returncode, re.sub(" +$", "", printed, flags=re.MULTILINE)
 

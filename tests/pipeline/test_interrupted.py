@@ -72,13 +72,14 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 @contextmanager
 def started(
-    workshop: Workshop, *arguments: str, environment: Mapping[str, str] | None = None
+    workshop: Workshop, *arguments: str, environment: Mapping[str, str] | None = None, stdin: int | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """A doit run in the background."""
     process = subprocess.Popen(
         [sys.executable, "-m", "doit", *arguments],
         cwd=workshop.folder,
         env={**os.environ, **(environment or {})},
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,0 +1,45 @@
+"""Builds what another command needs, as plain doit would."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.commands.run import Run
+from pipeline.commands.site_command import SiteCommand
+from pipeline.doit_glue.guard import Kept
+from pipeline.doit_glue.targets import explanation, not_ours
+
+PROCESS = {
+    "name": "processes",
+    "short": "n",
+    "long": "process",
+    "type": int,
+    "default": 0,
+    "help": "number of subprocesses to build by",
+}
+
+
+def build(command: SiteCommand, names: Iterable[str], processes: int) -> int:
+    """Run the tasks `names` and what they depend on, as far as that is stale; one that fails does not stop the others.
+
+    From then on the build folder is locked, as long as `command` is at work. Returns the exit code of `doit run`.
+    """
+    run: Any = Run(task_loader=command.loader, config=command.config, bin_name=command.bin_name)
+    run.dep_manager = Kept(command.dep_manager)
+    run.task_list = command.task_list
+    run.sel_tasks = list(names)
+    options: dict[str, Any] = {"continue_": True, "reporter": "executed-only", "num_process": processes, "verbosity": 2}
+    options |= {"always": False, "auto_delayed_regex": False}
+    return int(run._execute(sys.stdout, **options)) if run.sel_tasks else 0
+
+
+def unfinished(command: SiteCommand, names: Iterable[str]) -> list[str]:
+    """Why artifacts of these tasks are not to be used, one line for each task of which that is so."""
+    tasks = command.tasks
+    found = []
+    for name in names:
+        if touched := not_ours(tasks[name], command.dep_manager):
+            found.append(explanation(tasks[name], touched))
+        elif command.dep_manager.get_status(tasks[name], tasks).status != "up-to-date":
+            found.append(f"{name} could not be built")
+    return found

@@ -1,0 +1,208 @@
+"""`doit deploy` installs guests in the image store of this host; `doit redeploy` makes the disks of some anew."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.build import PROCESS, build, unfinished
+from pipeline.commands.site_command import SiteCommand
+from pipeline.doit_glue.processes import INTERRUPTED
+from pipeline.errors import GuestfarmError
+from pipeline.farm.model import Guest
+from pipeline.farm.units import approximate_size
+from pipeline.host import deploy
+from pipeline.host.deploy import Outcome
+from pipeline.host.down import check_down
+from pipeline.host.draft import Owner
+from pipeline.host.store import Deployed, Store
+from pipeline.image import blank
+from pipeline.tasks import deployment
+from pipeline.tasks.guest import names
+
+_OWNER = {
+    "name": "owner",
+    "long": "owner",
+    "type": str,
+    "default": "",
+    "help": "USER or USER:GROUP that new disks belong to, as libvirt-qemu",
+}
+_ADOPT = {
+    "name": "adopt",
+    "long": "adopt",
+    "type": bool,
+    "default": False,
+    "help": "also give guests that were made by hand their configuration from the list",
+}
+_YES = {
+    "name": "yes",
+    "long": "yes",
+    "type": bool,
+    "default": False,
+    "help": "do it without asking",
+}
+
+
+class _Installs(SiteCommand):
+    """A command that builds guests, and then installs what was built, guest after guest."""
+
+    takes_guests = True
+
+    def install(
+        self, guests: Iterable[Guest], needs: Mapping[str, list[str]], processes: int, one: Callable[[Guest], Outcome]
+    ) -> int:
+        """Build what each guest `needs` by its name, and do `one` to each for which that could be built.
+
+        Returns the exit code: 1 if anything failed.
+        """
+        code = build(self, [name for needed in needs.values() for name in needed], processes)
+        if code == INTERRUPTED:
+            return code
+        ready, failed = [], False
+        for guest in guests:
+            problems = unfinished(self, needs[guest.name])
+            failed = self._say(guest, Outcome(failed=problems)) or failed
+            if not problems:
+                ready.append(guest)
+        self._check_room(ready, needs)
+        unchanged = 0
+        try:
+            for guest in ready:
+                try:
+                    outcome = one(guest)
+                except GuestfarmError as error:
+                    outcome = Outcome(failed=[str(error)])
+                failed = self._say(guest, outcome) or failed
+                unchanged += not outcome.done and not outcome.failed
+        except KeyboardInterrupt:
+            print("interrupted; what was deployed stays deployed, and the rest is as it was", file=sys.stderr)
+            return INTERRUPTED
+        if unchanged:
+            self.outstream.write(f"{unchanged} of {len(needs)} guests: nothing to do\n")
+        return 1 if failed else 0
+
+    @property
+    def store(self) -> Store:
+        """The image store of this host."""
+        return Store(Path(self.site.farm.images))
+
+    def built(self, guest: Guest) -> deploy.Built:
+        """What the build has of a guest."""
+        return deployment.built(self.site, guest, self.tasks)
+
+    def _say(self, guest: Guest, outcome: Outcome) -> bool:
+        for line in (*outcome.done, *outcome.kept):
+            self.outstream.write(f"{guest.name}: {line}\n")
+        self.outstream.flush()
+        for line in outcome.failed:
+            print(f"{guest.name}: {line}", file=sys.stderr)
+        return bool(outcome.failed)
+
+    def _check_room(self, guests: Iterable[Guest], needs: Mapping[str, list[str]]) -> None:
+        """Raise GuestfarmError unless guests that are to be installed fit; say so if their disks may not for long."""
+        tasks, store = self.tasks, self.store
+        new = [guest for guest in guests if needs[guest.name] == names(guest)]
+        files = [Path(target) for guest in new for name in names(guest) for target in tasks[name].targets]
+        if not files:
+            return
+        free = blank.free_space(store.folder)
+        now = sum(deploy.room(store, file) for file in files)
+        if now > free:
+            raise GuestfarmError(
+                f"{store.folder}: what is to be deployed takes about {approximate_size(now)}, "
+                f"and {approximate_size(free)} is free",
+                f"make room for {approximate_size(now - free)} more, or deploy fewer guests",
+            )
+        full = sum(file.stat().st_size for file in files)
+        if full > free:
+            print(
+                f"{store.folder}: warning: guests may fill their sparse disks up to {approximate_size(full)}, "
+                f"and {approximate_size(free)} is free",
+                file=sys.stderr,
+            )
+
+
+class Deploy(_Installs):
+    """Installs guests."""
+
+    name = "deploy"
+    doc_purpose = "install guests in this host's image store; give those that are there what changed, but no disks"
+    doc_usage = "[GUEST ...]"
+    cmd_options = (PROCESS, _OWNER, _ADOPT)
+
+    def _execute(self, processes: int, owner: str, adopt: bool, pos_args: list[str]) -> int:
+        guests = self.guests(pos_args)
+        owns = Owner.parse(owner) if owner else None
+        store = self.store
+        store.prepare()
+        needs = {guest.name: self._needs(guest, store.find(guest.name)) for guest in guests}
+        return self.install(
+            guests, needs, processes, lambda guest: deploy.deploy(store, self.built(guest), owns, adopt=adopt)
+        )
+
+    def _needs(self, guest: Guest, there: Deployed | None) -> list[str]:
+        if there is None:
+            return names(guest)
+        present = {path.name for path in there.files}
+        tasks = self.tasks
+        missing = [
+            name
+            for name in deployment.disk_tasks(guest)
+            if not present.issuperset(Path(target).name for target in tasks[name].targets)
+        ]
+        return [*missing, *deployment.other_tasks(guest)]
+
+
+class Redeploy(_Installs):
+    """Installs guests anew."""
+
+    name = "redeploy"
+    doc_purpose = "replace the disks of guests by new ones; the old ones are kept until doit prune --replaced"
+    doc_usage = "GUEST ..."
+    cmd_options = (_YES, PROCESS, _OWNER)
+
+    def _execute(self, yes: bool, processes: int, owner: str, pos_args: list[str]) -> int:
+        if not pos_args:
+            raise GuestfarmError("which guests are to have new disks?", "doit redeploy GUEST ...")
+        guests = self.guests(pos_args)
+        owns = Owner.parse(owner) if owner else None
+        store = self.store
+        store.prepare()
+        for guest in guests:
+            self._show(guest, store.find(guest.name))
+        if not yes and not _confirmed():
+            raise GuestfarmError("nothing was done", f"to do it: doit redeploy {' '.join(pos_args)} --yes")
+
+        def one(guest: Guest) -> Outcome:
+            aside = deploy.redeploy(store, self.built(guest), owns)
+            kept = f"; what was there is now {aside}" if aside else ""
+            return Outcome(done=[f"deployed to {store.place(guest.name)}{kept}"])
+
+        return self.install(guests, {guest.name: names(guest) for guest in guests}, processes, one)
+
+    def _show(self, guest: Guest, there: Deployed | None) -> None:
+        if there is None:
+            self.outstream.write(f"{guest.name}: is not deployed, and will be\n")
+            return
+        check_down(there.name, there.disks.values())
+        known = there.receipt
+        since = f" of {known.deployed}" if known else ", made by hand,"
+        disks = ", ".join(f"{path.name} ({_sizes(path)})" for path in there.disks.values()) or "no disks"
+        self.outstream.write(
+            f"{guest.name}: {disks}{since} will give way to new ones, and be kept in {there.folder}.replaced-DATE\n"
+        )
+
+
+def _sizes(disk: Path) -> str:
+    return f"{approximate_size(disk.stat().st_size)}, {approximate_size(blank.space(disk))} of it written"
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    try:
+        answer: Any = input("Type yes to go on: ")
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
+    return bool(answer.strip().lower() == "yes")

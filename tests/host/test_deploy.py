@@ -1,0 +1,396 @@
+"""What is deployed is whole or not there; and of a guest that is there, only what may change without its disks does."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import HostError, ImageError
+from pipeline.host import lock
+from pipeline.host.deploy import Built, deploy, redeploy, room
+from pipeline.host.draft import Owner
+from pipeline.host.store import Store
+from tests.machine import need_root
+from tests.toolstacks import Toolstacks
+
+FILES = {
+    "root.img": b"root disk",
+    "swap.img": b"swap disk",
+    "vmlinuz": b"kernel",
+    "initrd.img": b"initrd",
+    "deb01.cfg": b"memory = 512\n",
+    "deb01.qemu.sh": b"#!/bin/sh\n",
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty one, on a host that has xl."""
+    toolstacks = Toolstacks(tmp_path / "bin")
+    toolstacks.install("xl")
+    toolstacks.use(monkeypatch)
+    store = Store(tmp_path / "images")
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Built:
+    """deb01, as the build has it."""
+    folder = tmp_path / "build"
+    folder.mkdir()
+    for name, data in FILES.items():
+        (folder / name).write_bytes(data)
+        (folder / name).chmod(0o400 if name in ("root.img", "swap.img") else 0o555 if ".sh" in name else 0o444)
+    with (folder / "root.img").open("r+b") as file:
+        file.truncate(1 << 20)
+    return Built(
+        guest="deb01",
+        disks={folder / "root.img": {"network": "1"}, folder / "swap.img": {}},
+        boot=(folder / "vmlinuz", folder / "initrd.img"),
+        configs=(folder / "deb01.cfg", folder / "deb01.qemu.sh"),
+        modules="master 1",
+    )
+
+
+def rebuild(built: Built, files: Mapping[str, bytes], **changes: object) -> Built:
+    """The build after doit made these files anew, each another file as doit makes them."""
+    folder = next(iter(built.disks)).parent
+    for name, data in files.items():
+        (folder / "new").write_bytes(data)
+        (folder / "new").rename(folder / name)
+    return replace(built, **changes)  # type: ignore[arg-type]  # the caller knows
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write(path: Path, data: bytes) -> None:
+    """What a guest does to its disk."""
+    with path.open("r+b") as file:
+        file.write(data)
+
+
+def test_a_new_guest(store: Store, built: Built) -> None:
+    outcome = deploy(store, built, None)
+    place = store.place("deb01")
+    assert (outcome.done, outcome.kept, outcome.failed) == ([f"deployed to {place}"], [], [])
+    there = store.get("deb01")
+    assert {path.name: path.stat().st_mode & 0o7777 for path in there.files} == {
+        "root.img": 0o600,
+        "swap.img": 0o600,
+        "vmlinuz": 0o644,
+        "initrd.img": 0o644,
+        "deb01.cfg": 0o644,
+        "deb01.qemu.sh": 0o755,
+        "deployed.json": 0o444,
+    }
+    assert place.stat().st_mode & 0o7777 == 0o755
+    for source in (*built.disks, *built.boot, *built.configs):
+        assert (place / source.name).read_bytes() == source.read_bytes()
+    assert (place / "root.img").stat().st_blocks * 512 < 1 << 20
+    receipt = there.receipt
+    assert receipt is not None
+    assert (receipt.modules, receipt.disks["root.img"]) == ("master 1", {"network": "1"})
+    assert sorted(path.name for path in store.folder.iterdir()) == [".locks", "deb01"]
+
+
+def test_allocation_is_kept(store: Store, built: Built) -> None:
+    root = next(iter(built.disks))
+    with root.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, 1 << 20)
+    deploy(store, built, None)
+    assert (store.place("deb01") / "root.img").stat().st_blocks * 512 >= 1 << 20
+    assert room(store, root) >= 1 << 20
+
+
+def test_an_owner(store: Store, built: Built) -> None:
+    need_root()
+    deploy(store, built, Owner(65534, 12))
+    place = store.place("deb01")
+    assert {Owner.of(place / name) for name in ("root.img", "swap.img")} == {Owner(65534, 12)}
+    assert Owner.of(place / "deb01.cfg") == Owner(0, 0)
+    assert redeploy(store, built, None) is not None
+    assert Owner.of(place / "root.img") == Owner(65534, 12)
+    more = rebuild(built, {"data.img": b"data"})
+    more = replace(more, disks={**more.disks, next(iter(more.disks)).with_name("data.img"): {}})
+    assert deploy(store, more, None).done == ["data.img added"]
+    assert Owner.of(place / "data.img") == Owner(65534, 12)
+
+
+@pytest.mark.parametrize("text", ["nobody", "65534", "nobody:nogroup", "65534:65534", "nobody:65534"])
+def test_owners_as_chown_has_them(text: str) -> None:
+    assert Owner.parse(text) == Owner(65534, 65534)
+
+
+@pytest.mark.parametrize("text", ["", "nobody:", "no-such-user", "nobody:no-such-group", ":nogroup", "-1"])
+def test_owners_that_there_are_not(text: str) -> None:
+    with pytest.raises(HostError, match="expected USER or USER:GROUP of this host"):
+        Owner.parse(text)
+
+
+def test_nothing_to_do(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    before = {path: path.stat() for path in store.place("deb01").iterdir()}
+    for again in (built, rebuild(built, FILES)):
+        outcome = deploy(store, again, None)
+        assert (outcome.done, outcome.kept, outcome.failed) == ([], [], [])
+    assert {path: path.stat() for path in store.place("deb01").iterdir()} == before
+
+
+def test_a_config_that_changed(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    place = store.place("deb01")
+    write(place / "root.img", b"precious")
+    disks = {name: (place / name).read_bytes() for name in ("root.img", "swap.img")}
+    outcome = deploy(store, rebuild(built, {"deb01.cfg": b"memory = 1024\n", "root.img": b"another"}), None)
+    assert outcome.done == ["deb01.cfg replaced, the old one is deb01.cfg.bak"]
+    assert (place / "deb01.cfg").read_bytes() == b"memory = 1024\n"
+    assert (place / "deb01.cfg.bak").read_bytes() == FILES["deb01.cfg"]
+    assert {name: (place / name).read_bytes() for name in disks} == disks
+    assert deploy(store, built, None).done == []
+
+
+def test_a_config_that_somebody_edited(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    config = store.place("deb01") / "deb01.cfg"
+    config.write_text("edited")
+    assert deploy(store, built, None).done == ["deb01.cfg replaced, the old one is deb01.cfg.bak"]
+    assert config.with_name("deb01.cfg.bak").read_text() == "edited"
+
+
+def test_a_config_for_another_hypervisor(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    changed = rebuild(built, {"deb01.xml": b"<domain/>"})
+    changed = replace(changed, configs=(built.configs[0], built.configs[0].with_name("deb01.xml")))
+    assert deploy(store, changed, None).done == [
+        "deb01.xml added",
+        "deb01.qemu.sh is not made any more, the old one is deb01.qemu.sh.bak",
+    ]
+    names = [path.name for path in store.get("deb01").files if "deb01" in path.name]
+    assert names == ["deb01.cfg", "deb01.qemu.sh.bak", "deb01.xml"]
+    assert deploy(store, changed, None).done == []
+
+
+NEW_KERNEL = {"vmlinuz": b"kernel 2", "initrd.img": b"initrd 2"}
+
+
+def test_another_kernel_of_the_same_master(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    assert deploy(store, rebuild(built, NEW_KERNEL), None).done == ["vmlinuz, initrd.img installed"]
+    assert (store.place("deb01") / "vmlinuz").read_bytes() == b"kernel 2"
+    assert deploy(store, built, None).done == []
+
+
+def test_a_kernel_stays_with_its_modules(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    before = contents(store.place("deb01"))
+    outcome = deploy(store, rebuild(built, {**NEW_KERNEL, "root.img": b"other"}, modules="master 2"), None)
+    assert outcome.kept == ["vmlinuz, initrd.img kept: the root disk has other modules than the new ones need"]
+    assert outcome.done == []
+    assert contents(store.place("deb01")) == before
+
+
+def test_a_kernel_that_somebody_changed(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    (store.place("deb01") / "vmlinuz").write_bytes(b"from the guest itself")
+    for files in ({}, NEW_KERNEL):
+        outcome = deploy(store, rebuild(built, files), None)
+        assert "vmlinuz changed since it was deployed" in outcome.kept[0]
+        assert (store.place("deb01") / "vmlinuz").read_bytes() == b"from the guest itself"
+
+
+def test_a_kernel_of_its_own_where_there_was_none(store: Store, built: Built) -> None:
+    deploy(store, replace(built, boot=()), None)
+    changed = rebuild(built, {"deb01.cfg": b"kernel = vmlinuz"}, modules="master 2")
+    outcome = deploy(store, changed, None)
+    assert outcome.failed == ["deb01.cfg kept: a new one would need vmlinuz, initrd.img"]
+    assert deploy(store, replace(changed, modules="master 1"), None).done == [
+        "vmlinuz, initrd.img installed",
+        "deb01.cfg replaced, the old one is deb01.cfg.bak",
+    ]
+
+
+def test_a_disk_that_is_gone_is_not_made_anew(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    (store.place("deb01") / "root.img").rename(store.folder / "elsewhere")
+    outcome = deploy(store, built, None)
+    assert outcome.failed == ["root.img was deployed and is gone; put it back, or start anew: doit redeploy deb01"]
+    assert not (store.place("deb01") / "root.img").exists()
+
+
+def test_a_disk_that_is_a_link_to_somewhere_else(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    (store.place("deb01") / "root.img").rename(store.folder / "elsewhere")
+    (store.place("deb01") / "root.img").symlink_to("/not/mounted/now")
+    outcome = deploy(store, built, None)
+    assert (outcome.done, outcome.failed) == ([], [])
+
+
+def test_one_that_was_made_by_hand(store: Store, built: Built) -> None:
+    place = store.place("deb01")
+    place.mkdir()
+    for name in ("root.img", "vmlinuz", "initrd.img", "deb01.cfg"):
+        (place / name).write_bytes(b"by hand")
+    with pytest.raises(HostError, match=r"was not made by Guestfarm, and so is left alone; doit deploy --adopt deb01"):
+        deploy(store, built, None)
+    outcome = deploy(store, built, None, adopt=True)
+    assert {(place / name).read_bytes() for name in ("root.img", "vmlinuz", "deb01.cfg.bak")} == {b"by hand"}
+    assert outcome.kept == ["vmlinuz, initrd.img kept: which modules the root disk has is not known"]
+    assert outcome.done == [
+        "swap.img added",
+        "deb01.cfg replaced, the old one is deb01.cfg.bak",
+        "deb01.qemu.sh added",
+    ]
+    assert deploy(store, built, None).done == []
+
+
+def test_redeployed(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    write(store.place("deb01") / "root.img", b"precious")
+    before = contents(store.place("deb01"))
+    aside = redeploy(store, built, None)
+    assert aside is not None
+    assert contents(aside) == before
+    assert contents(store.place("deb01"))["root.img"] == next(iter(built.disks)).read_bytes()
+    assert [(each.guest, each.why, each.folder) for each in store.aside()] == [("deb01", "replaced", aside)]
+    again = redeploy(store, built, None)
+    assert again not in (None, aside)
+
+
+def test_a_guest_that_is_not_down_is_not_redeployed(store: Store, built: Built) -> None:
+    deploy(store, built, None)
+    before = contents(store.place("deb01"))
+    (store.folder.parent / "bin/xl.domains/deb01").write_text("r-----")
+    with pytest.raises(HostError, match="is not down"):
+        redeploy(store, built, None)
+    assert contents(store.place("deb01")) == before
+    assert sorted(path.name for path in store.folder.iterdir()) == [".locks", "deb01"]
+
+
+def test_a_disk_in_use_is_not_deployed(store: Store, built: Built) -> None:
+    root = next(iter(built.disks))
+    code = "import sys; file = open(sys.argv[1], 'r+b'); print(flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(ImageError, match=f"in use by process {process.pid}"):
+            deploy(store, built, None)
+    assert store.guests() == {}
+
+
+def test_a_full_store(store: Store, built: Built, small_disk: Path) -> None:
+    small = Store(small_disk / "images")
+    small.prepare()
+    built = rebuild(built, {"initrd.img": b"x" * (9 << 20)})
+    for _ in range(2):
+        with pytest.raises(HostError, match=r"images/deb01: the disk is full: \d.* is free; make room, and try again"):
+            deploy(small, built, None)
+    assert [path.name for path in small.folder.iterdir()] == [".locks"]
+    deploy(small, rebuild(built, FILES), None)
+
+
+def test_two_at_once(store: Store, built: Built) -> None:
+    with lock.locked(store.folder, "deb01"), pytest.raises(HostError, match="is at work on guest 'deb01'"):
+        deploy(store, built, None)
+
+
+def test_a_store_without_a_folder_above_it(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"the image store is not there, nor is the folder above it; is it to be mount"):
+        Store(tmp_path / "none/images").prepare()
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_store_that_is_to_be_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/findmnt").write_text(f"#!/bin/sh\nprintf '/\\nnone\\n{tmp_path}/a disk\\n'\n")
+    (tmp_path / "bin/findmnt").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    (tmp_path / "a disk").mkdir()
+    with pytest.raises(HostError, match=r"a disk is in /etc/fstab, and is not mounted; mount .*/a disk"):
+        Store(tmp_path / "a disk/images").prepare()
+    Store(tmp_path / "images").prepare()
+    assert (tmp_path / "images").is_dir()
+
+
+# --- Interrupted ---
+
+
+def killed_at(number: int, store: Store, action: Callable[[], object]) -> bool:
+    """Do `action` in a fork that is killed before the `number`th change that it makes in the store.
+
+    What Python does, audit hooks know: see PEP 578. Returns whether it came so far.
+    """
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal seen
+            reads = event in {"os.listdir", "os.scandir"} or (event == "open" and arguments[1] in {"r", "rb"})
+            if event.startswith(("os.", "open")) and not reads and str(arguments[0]).startswith(str(store.folder)):
+                seen += 1
+                if seen == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(hook)
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
+
+
+@pytest.mark.parametrize("action", ["deploy", "update", "redeploy"])
+def test_killed_at_each_step(action: str, small_disk: Path, store: Store, built: Built) -> None:
+    store = Store(small_disk / "images")
+    store.prepare()
+    place = store.place("deb01")
+    old: dict[str, bytes] = {}
+    if action != "deploy":
+        deploy(store, built, None)
+        write(place / "root.img", b"precious")
+        old = contents(place)
+        built = rebuild(built, {**NEW_KERNEL, "deb01.cfg": b"memory = 1024\n", "data.img": b"data"})
+        built = replace(built, disks={**built.disks, next(iter(built.disks)).with_name("data.img"): {}})
+    function = partial(redeploy if action == "redeploy" else deploy, store, built, None)
+    wanted = NEW_KERNEL if old else {name: FILES[name] for name in NEW_KERNEL}
+    number = 0
+    killed = True
+    while killed:
+        shutil.rmtree(store.folder)
+        store.folder.mkdir()
+        if old:
+            place.mkdir()
+            for name, data in old.items():
+                (place / name).write_bytes(data)
+        number += 1
+        killed = killed_at(number, store, function)
+        for there in store.guests().values():
+            now = contents(there.folder)
+            assert set(old or FILES) <= set(now), "half a guest has its name"
+            assert action == "redeploy" or not old or now["root.img"] == old["root.img"]
+        if action == "redeploy":
+            assert [contents(folder) for folder in store.folder.glob("deb01*")].count(old) == 1
+        if killed:
+            function()
+        assert [path.name for path in store.folder.glob(".*")] == [".locks"]
+        now = contents(place)
+        assert {name: now[name] for name in wanted} == wanted
+        assert not [name for name in now if name.startswith(".")]
+        if action == "update":
+            assert now["root.img"] == old["root.img"]
+            assert now["deb01.cfg.bak"] == FILES["deb01.cfg"]
+    assert number > 20

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, TextIO
+from typing import IO, Protocol
 
 from pipeline.errors import ProcessError
 
@@ -26,7 +26,17 @@ _STDERR_SHOWN = 20
 """How many of a failed program's last lines the user gets to see."""
 
 
-_log: ContextVar[TextIO | None] = ContextVar("_log", default=None)
+class Log(Protocol):
+    """What takes down which programs run: an open text file, for one."""
+
+    def write(self, text: str, /) -> int:
+        """Add `text`."""
+
+    def flush(self) -> None:
+        """Have what was written be seen."""
+
+
+_log: ContextVar[Log | None] = ContextVar("_log", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ def started(
 
 
 @contextmanager
-def logged(file: TextIO) -> Iterator[None]:
+def logged(file: Log) -> Iterator[None]:
     """Write to `file` which programs this thread runs in the block, each with its output and exit code."""
     token = _log.set(file)
     try:

@@ -1,13 +1,12 @@
 """`doit plan`: what a run would do and what it would cost, without doing any of it."""
 
 from collections import Counter, defaultdict
-from statistics import median
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import table
 from pipeline.doit_glue.artifact import SECONDS
 from pipeline.doit_glue.condition import State
-from pipeline.doit_glue.space import META
+from pipeline.doit_glue.progress import size, usual_seconds
 from pipeline.errors import counted
 from pipeline.farm.units import approximate_size
 from pipeline.image.blank import free_space
@@ -49,10 +48,10 @@ class Plan(ArtifactsCommand):
         kinds = Counter(name.partition(":")[0] for name in built)
         written: dict[str, int] = defaultdict(int)
         seconds: dict[str, float] = defaultdict(float)
-        usual = self._usual_seconds()
+        usual = usual_seconds(self.artifacts.values(), self.dep_manager)
         for name in built:
             kind = name.partition(":")[0]
-            written[kind] += self._size(name)
+            written[kind] += size(self.artifacts[name])
             seconds[kind] += self.dep_manager.get_values(name).get(SECONDS) or usual.get(kind, 0)
         rows = [
             (kind, f"{count:,}", approximate_size(written[kind]), _time(seconds[kind]) if kind in usual else "unknown")
@@ -83,20 +82,6 @@ class Plan(ArtifactsCommand):
                 found.add(name)
                 ahead.extend(self.conditions[name].causes)
         return [name for name in self.artifacts if name in found]
-
-    def _usual_seconds(self) -> dict[str, float]:
-        """What one artifact of each kind took, as far as that was recorded."""
-        recorded: dict[str, list[float]] = defaultdict(list)
-        for name in self.artifacts:
-            seconds = self.dep_manager.get_values(name).get(SECONDS)
-            if seconds is not None:
-                recorded[name.partition(":")[0]].append(seconds)
-        return {kind: median(values) for kind, values in recorded.items()}
-
-    def _size(self, name: str) -> int:
-        meta = self.artifacts[name].meta
-        space = meta.get(META) if meta else None
-        return space.now if space else 0
 
 
 def _time(seconds: float) -> str:

@@ -8,12 +8,14 @@ from typing import Any
 from doit.cmd_run import Run as DoitRun
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import processes, space, user_errors
+from pipeline.doit_glue import logs, processes, space, user_errors
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
 from pipeline.image.publish import sweep
 
+_ALL = 2
+"""The verbosity in which doit shows all that tasks print."""
 
 class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     """Runs tasks: one run at a time in a build folder, and what it finished stays finished however it ends."""
@@ -61,6 +63,8 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             stale = (task for task in control.chosen() if task.name not in control.fresh)
             space.check(stale, Path(state.name).parent)
             self.dep_manager = Guard(self.dep_manager, control.fresh)
+            if options["force_verbosity"] and options["verbosity"] == _ALL:
+                logs.echo()
             try:
                 with control.in_charge():
                     return int(super()._execute(*arguments, **options))

@@ -43,6 +43,7 @@ def configuration(build: Path) -> dict[str, Any]:
         "dep_file": str(database),
         "check_file_uptodate": checker(Digests(database)),
         "verbosity": 2,
+        "reporter": "guestfarm",
     }
 
 

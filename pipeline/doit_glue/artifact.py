@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from doit.exceptions import TaskFailed
 from doit.task import Task
 
+from pipeline.doit_glue import logs
 from pipeline.doit_glue.differences import Json, differences
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.targets import RECORD, stamps
@@ -97,10 +98,12 @@ class Recorded:
 def run(build: Callable[[], None], task: Task) -> TaskFailed | dict[str, float]:
     """The action of an artifact's task: to build it, and tell how long that took."""
     before, started = stamps(task.file_dep), monotonic()
-    try:
-        build()
-    except GuestfarmError as error:
-        return TaskFailed(str(error), report=True)
+    with logs.recorded(task.name) as log:
+        try:
+            build()
+        except GuestfarmError as error:
+            log.write(f"{error}\n")
+            return TaskFailed(str(error), report=True)
     changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
     if changed:
         return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")

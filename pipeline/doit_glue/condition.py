@@ -7,6 +7,7 @@ from enum import StrEnum
 from doit.dependency import Dependency
 
 from pipeline.doit_glue.artifact_task import ArtifactTask
+from pipeline.doit_glue.freshness import fresh
 from pipeline.doit_glue.targets import RECORD, not_ours
 
 
@@ -44,21 +45,29 @@ FRESH = Condition(State.FRESH)
 
 def conditions(tasks: Iterable[ArtifactTask], dependency: Dependency) -> dict[str, Condition]:
     """The condition of each task's artifact by the task's name; `tasks` come after those that they depend on."""
+    tasks = list(tasks)
+    known = fresh(tasks, dependency.backend, dependency.checker.digest)
     found: dict[str, Condition] = {}
     makers: dict[str, str] = {}
     for task in tasks:
-        found[task.name] = _condition(task, dependency, makers, found)
+        found[task.name] = _condition(task, dependency, makers, found, known)
         makers.update(dict.fromkeys(task.targets, task.name))
     return found
 
 
 def _condition(
-    task: ArtifactTask, dependency: Dependency, makers: Mapping[str, str], found: Mapping[str, Condition]
+    task: ArtifactTask,
+    dependency: Dependency,
+    makers: Mapping[str, str],
+    found: Mapping[str, Condition],
+    known: Collection[str],
 ) -> Condition:
     made_first = {makers[file] for file in task.file_dep if file in makers}
     causes = tuple(sorted(maker for maker in made_first if found[maker].state in _MADE))
     if dependency.status_is_ignore(task):
         return Condition(State.IGNORED, ("doit ignore said so",))
+    if task.name in known and not causes:
+        return FRESH
     if touched := not_ours(task, dependency):
         return Condition(State.MODIFIED, tuple(f"{target} was modified since it was made" for target in touched))
     if RECORD not in dependency.get_values(task.name):

@@ -1,0 +1,60 @@
+"""How long a run will take, and how much it will write: from what similar artifacts took, and from their sizes."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+
+from doit.dependency import Dependency
+from doit.task import Task
+
+from pipeline.doit_glue.artifact import SECONDS
+from pipeline.doit_glue.artifact_task import ArtifactTask
+from pipeline.doit_glue.condition import State, conditions
+from pipeline.doit_glue.space import META
+from pipeline.image.blank import space
+
+_BYTES_A_SECOND = 200_000_000
+"""What a disk writes, about, for artifacts of which nobody knows yet how long they take."""
+_LEAST = 0.02
+"""Seconds that any artifact takes."""
+
+
+def size(task: Task) -> int:
+    """The bytes that were written, or will be, for the artifact of `task`, as far as one can tell."""
+    declared = task.meta.get(META) if task.meta else None
+    if declared is not None:
+        return int(declared.now)
+    return sum(space(target) for target in map(Path, task.targets) if target.exists() and target.stat().st_nlink == 1)
+
+
+def usual_seconds(tasks: Iterable[Task], dependency: Dependency) -> dict[str, float]:
+    """What one artifact of each kind took, as far as that is on record."""
+    recorded: dict[str, list[float]] = defaultdict(list)
+    for task in tasks:
+        seconds = dependency.get_values(task.name).get(SECONDS)
+        if seconds is not None:
+            recorded[task.name.partition(":")[0]].append(seconds)
+    return {kind: median(values) for kind, values in recorded.items()}
+
+
+class Forecast:
+    """What a run will build, as it looks before it builds anything: by task, seconds and bytes."""
+
+    def __init__(self, tasks: Iterable[Task], dependency: Dependency) -> None:
+        """Of a run of `tasks`, which come after those that they depend on."""
+        artifacts = [task for task in tasks if isinstance(task, ArtifactTask)]
+        found = conditions(artifacts, dependency)
+        self._usual = usual_seconds(artifacts, dependency)
+        self._built = [task for task in artifacts if found[task.name].state in (State.STALE, State.MISSING)]
+        self.bytes: Mapping[str, int] = {}
+        self.seconds: Mapping[str, float] = {}
+        self.look_again()
+
+    def look_again(self) -> None:
+        """How large guests' disks will be is known when their master is built."""
+        self.bytes = {task.name: size(task) for task in self._built}
+        self.seconds = {
+            name: max(_LEAST, self._usual.get(name.partition(":")[0], written / _BYTES_A_SECOND))
+            for name, written in self.bytes.items()
+        }

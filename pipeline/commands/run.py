@@ -17,6 +17,7 @@ from pipeline.image.publish import sweep
 _ALL = 2
 """The verbosity in which doit shows all that tasks print."""
 
+
 class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     """Runs tasks: one run at a time in a build folder, and what it finished stays finished however it ends."""
 

@@ -73,13 +73,19 @@ def _condition(
     if RECORD not in dependency.get_values(task.name):
         begun = dependency.backend.may_replace(task.name)
         return Condition(State.MISSING, ("forgotten, or interrupted" if begun else "never built",), causes)
+    return _condition_of_record(task, dependency, makers, causes)
+
+
+def _condition_of_record(
+    task: ArtifactTask, dependency: Dependency, makers: Mapping[str, str], causes: tuple[str, ...]
+) -> Condition:
+    """The condition of an artifact that was built, and that nobody has touched since."""
     log = dependency.get_status(task, {}, get_log=True)
     if log.status == "up-to-date" and not causes:
         return FRESH
-    reasons = log.reasons
-    if "missing_target" in reasons:
-        return Condition(State.MISSING, tuple(f"{file} is missing" for file in reasons["missing_target"]), causes)
-    return Condition(State.STALE, tuple(_words(task, reasons, makers, causes)), causes)
+    if "missing_target" in log.reasons:
+        return Condition(State.MISSING, tuple(f"{file} is missing" for file in log.reasons["missing_target"]), causes)
+    return Condition(State.STALE, tuple(_words(task, log.reasons, makers, causes)), causes)
 
 
 def _words(

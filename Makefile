@@ -29,6 +29,7 @@ TEST_PACKAGES = \
     dnsmasq-base:dnsmasq \
     dosfstools:mkfs.vfat \
     fdisk:sfdisk \
+    gir1.2-nm-1.0:/usr/lib/x86_64-linux-gnu/girepository-1.0/NM-1.0.typelib \
     grub-common:grub-mkimage \
     grub-efi-amd64-bin:/usr/lib/grub/x86_64-efi/kernel.img \
     grub-pc-bin:/usr/lib/grub/i386-pc/kernel.img \
@@ -37,7 +38,9 @@ TEST_PACKAGES = \
     libxen-dev:/usr/include/libxlutil.h \
     libxml2-utils:xmllint \
     mtools:mcopy \
+    netplan.io:netplan \
     ovmf:/usr/share/OVMF/OVMF_CODE_4M.fd \
+    python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
     strace:strace \

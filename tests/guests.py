@@ -66,6 +66,9 @@ GUEST = Guest(
     root_uuid=ROOT_UUID,
     swap_uuid=SWAP_UUID,
     machine_id=MACHINE_ID,
+    timezone=None,
+    locale=None,
+    keyboard=None,
 )
 
 

@@ -1,8 +1,9 @@
 """Layers as the tests look at them."""
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
-from pipeline.image.layer import Content, Entry, File, Metadata, Symlink
+from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Symlink
 from pipeline.image.tree import LayerTree
 
 LINK = Metadata(mode=0o777)
@@ -20,6 +21,13 @@ def link(path: str, target: str) -> Symlink:
 def tree(*layer: Entry) -> LayerTree:
     """What these entries make, with the contents of all files."""
     return LayerTree(layer, lambda _: True)
+
+
+def rooted(*layer: Entry) -> LayerTree:
+    """The same, with the directories that a real tree has on the way to each of them."""
+    above = {str(folder) for entry in layer for folder in PurePosixPath(entry.path).parents}
+    real = {entry.path for entry in layer}
+    return tree(*(Directory(folder, PLAIN) for folder in sorted(above - real - {"."})), *layer)
 
 
 def contents(layer: Iterable[Entry]) -> dict[str, bytes]:

@@ -50,6 +50,9 @@ def farm(draft: Draft) -> Farm:
             root_uuid=root_uuid(name, listed.name),
             swap_uuid=swap_uuid(name, listed.name),
             machine_id=machine_id(name, listed.name),
+            timezone=fields[keys.TIMEZONE],
+            locale=fields[keys.LOCALE],
+            keyboard=fields[keys.KEYBOARD],
         )
 
     return Farm(

@@ -43,6 +43,14 @@ ROOT: Final = Section("root", Table(ROOT_SIZE, ROOT_FS, ROOT_ALLOCATE), "the roo
 # mkswap(8) refuses an area of less than ten pages.
 SWAP: Final[Key[int | None]] = Key("swap", Or("none", Size(40 * KIB, 16 * TIB, 4 * KIB)), "the swap disk", None)
 
+TIMEZONE: Final[Key[str | None]] = Key(
+    "timezone", Or("none", names.TIMEZONE), "the time zone; none: the master's", None
+)
+LOCALE: Final[Key[str | None]] = Key("locale", Or("none", names.LOCALE), "its language; none: the master's", None)
+KEYBOARD: Final[Key[str | None]] = Key(
+    "keyboard", Or("none", names.KEYBOARD), "the layout of its keyboard; none: the master's", None
+)
+
 HYPERVISORS: Final = Key("hypervisors", Many(names.HYPERVISOR, minimum=1), "what to configure it for", ("xen",))
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
 RAMDISK: Final[Key[PurePosixPath | None]] = Key(
@@ -75,6 +83,7 @@ GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
     USERS,
+    *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(XEN, LIBVIRT),
 )

@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names
-from pipeline.farm.model import Bootstrap, Directory, Image, Master, Tar
+from pipeline.farm.model import Bootstrap, Directory, Family, Image, Master, Tar
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
 from pipeline.farm.readers import Choice, Many, Parsed
 from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
@@ -44,6 +44,9 @@ DIRECTORY: Final[Key[Path | None]] = Key("directory", _FILE, "a root file system
 IMAGE: Final[Key[Path | None]] = Key("image", _FILE, "a root file system in an ext2, ext3 or ext4 image", None)
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "the kernel inside the master, else its newest", None)
 INITRD: Final[Key[PurePosixPath | None]] = Key("initrd", _PATH, "the initrd inside the master", None)
+FAMILY: Final[Key[Family | None]] = Key(
+    "family", Choice(tuple(Family)), "where its files are; what its os-release says if not given", None
+)
 
 _ON_THIS_MACHINE = (
     (KEYRING, stat.S_ISREG, "file"),
@@ -53,7 +56,7 @@ _ON_THIS_MACHINE = (
 )
 
 SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE)
-MASTER: Final = Table(*SOURCES, KERNEL, INITRD)
+MASTER: Final = Table(*SOURCES, KERNEL, INITRD, FAMILY)
 
 Masters = dict[str, Master | None]
 """By name; None for one that is broken."""
@@ -108,7 +111,13 @@ def _absent_files(fields: Fields, folder: Path) -> Iterator[Fault]:
 
 
 def _master(name: str, fields: Fields, folder: Path) -> Master:
-    return Master(name=name, source=_source(fields, folder), kernel=fields[KERNEL], initrd=fields[INITRD])
+    return Master(
+        name=name,
+        source=_source(fields, folder),
+        kernel=fields[KERNEL],
+        initrd=fields[INITRD],
+        family=fields[FAMILY],
+    )
 
 
 def _source(fields: Fields, folder: Path) -> Bootstrap | Tar | Directory | Image:

@@ -63,6 +63,18 @@ class Image:
     path: Path
 
 
+class Family(StrEnum):
+    """Where a guest's system looks for its name, its clock and the like; of the network, its tool decides."""
+
+    DEBIAN = "debian"
+    REDHAT = "redhat"
+    SUSE = "suse"
+    GENERIC = "generic"
+    """As systemd and BusyBox have it, where no distribution has its own way."""
+    NONE = "none"
+    """The same, and nothing of the network: the guest's own files say it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
     """What guests' root file systems start from."""
@@ -72,6 +84,8 @@ class Master:
     kernel: PurePosixPath | None = None
     """The kernel inside the master; None: the one that /vmlinuz or /boot/vmlinuz leads to, else the newest."""
     initrd: PurePosixPath | None = None
+    family: Family | None = None
+    """None: what its os-release(5) says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +272,12 @@ class Guest:
     swap_uuid: UUID
     machine_id: str
     """32 lower case hexadecimal digits, as in machine-id(5)."""
+    timezone: str | None
+    """As Europe/Berlin; None: the master's, and so with the next two."""
+    locale: str | None
+    """What LANG is, as de_DE.UTF-8."""
+    keyboard: str | None
+    """The layout, and perhaps its variant, as de or de-nodeadkeys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,21 @@ MIRROR = Matching(
     r"(https?://[!-.0-~][!-~]*|(file|copy):///[!-~]*)",
     "http, https, file or copy, without blanks",
 )
+# tz-how-to.html of the time zone database: the names of files there.
+TIMEZONE = Matching(
+    "a time zone like Europe/Berlin", "[A-Za-z][A-Za-z0-9_+-]{0,29}(/[A-Za-z0-9_+-]{1,30}){0,2}", "see tzselect(8)"
+)
+# As setlocale(3) has them: language[_territory][.codeset][@modifier].
+LOCALE = Matching(
+    "a locale like de_DE.UTF-8",
+    r"(C|POSIX|[a-z]{2,3}(_[A-Z]{2})?)(\.[A-Za-z0-9-]{1,20})?(@[a-z0-9]{1,20})?",
+    "see locale(7)",
+)
+KEYBOARD = Matching(
+    "a keyboard layout like us or de-nodeadkeys",
+    "[a-z][a-z0-9_]{1,20}(-[A-Za-z0-9_-]{1,40})?",
+    "LAYOUT or LAYOUT-VARIANT",
+)
 KERNEL_ARGUMENTS = Matching(
     "arguments for the kernel like quiet net.ifnames=0",
     "(?! )[ -~]{1,900}(?<! )",

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from pipeline.errors import ImageError
 from pipeline.image import libext2fs
 from pipeline.image.directory_tree import DirectoryTree
 from pipeline.image.inode import Inodes, Status
-from pipeline.image.layer import EPOCH, Layer
+from pipeline.image.layer import CHUNK, EPOCH, Layer
 from pipeline.image.libext2fs import ExtError, check, ffi
 from pipeline.image.writer import Writer
 
@@ -180,9 +181,13 @@ class FileSystem:
         number = self._tree.resolve(path)
         return [] if number is None or not self._inodes.is_directory(number) else self._tree.names(number)
 
-    def read(self, path: str) -> bytes:
-        """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
-        return b"".join(self.contents(path))
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """The contents of the file at `path`, symlinks followed; of long ones, at least the first `limit` bytes.
+
+        Raises ImageError if there is none.
+        """
+        pieces = self.contents(path)
+        return b"".join(pieces if limit is None else islice(pieces, -(-limit // CHUNK)))
 
     def contents(self, path: str) -> Iterator[bytes]:
         """The same piece by piece, holes as zeros. Raises ImageError also while it is read."""

@@ -34,8 +34,11 @@ class Tree(Protocol):
     def owner(self, path: str) -> tuple[int, int] | None:
         """User and group of what is at `path` itself; None if nothing is."""
 
-    def read(self, path: str) -> bytes:
-        """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """The contents of the file at `path`, symlinks followed; of long ones, at least the first `limit` bytes.
+
+        Raises ImageError if there is none.
+        """
 
 
 class LayerTree:
@@ -77,7 +80,7 @@ class LayerTree:
         above, _, name = path.rpartition("/")
         return self._statuses.get(f"{resolve(self, above)}/{name}")
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int | None = None) -> bytes:  # all of it is in memory
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
         real = resolve(self, path)
         if real not in self._contents:

@@ -2,8 +2,9 @@
 
 Pure: a guest and the tree of its base in, a layer out.
 
-Each module knows one matter: names (hostname, hosts), mounts (fstab), the resolver, SSH's host keys, users (accounts,
-homes), and the network tools, of which a master has one. `identity()` puts them together.
+Each module knows one matter: the distribution (which family a master is of, so where it keeps things), names (hostname,
+hosts), mounts (fstab), the resolver, what is regional (time zone, locale, keyboard), SELinux, SSH's host keys, users
+(accounts, homes), and the network tools, of which a master has one. `identity()` puts them together.
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from pipeline.farm.model import Guest
 from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree
-from pipeline.system import homes, mounts, names, network, resolver, ssh
+from pipeline.system import distribution, homes, mounts, names, network, regional, resolver, selinux, ssh
 from pipeline.system.accounts import Accounts
 
-RECIPE = 1
+RECIPE = 2
 """Raise it when the same guest gets other files: root disks made by an older recipe are stale."""
 
 _MASTERS_OWN = (
@@ -39,10 +40,13 @@ def identity(guest: Guest, tree: Tree, read: Read) -> list[Entry]:
 
 
 def _entries(guest: Guest, tree: Tree, read: Read) -> Iterator[Entry]:
-    yield from names.entries(guest, tree)
+    system = distribution.of(tree, guest.base.master.family)
+    yield from names.entries(guest, tree, system)
     yield from mounts.entries(guest, tree)
-    yield from network.entries(guest, tree)
+    yield from network.entries(guest, tree, system)
     yield from resolver.entries(guest, tree)
+    yield from regional.entries(guest, tree, system)
+    yield from selinux.entries(guest, tree)
     yield from ssh.entries(tree)
     yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
     if tree.readlink("var/lib/dbus/machine-id") is None:

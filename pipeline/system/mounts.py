@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from pipeline.farm.model import Disk, Guest
-from pipeline.image.layer import Directory, Entry, Metadata, text
+from pipeline.image.layer import Directory, Entry, Metadata
 from pipeline.image.tree import Tree
+from pipeline.system import configuration
 
 
 def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
     """/etc/fstab, and where there is nothing yet, the directories that disks are mounted at."""
-    there = tree.read("etc/fstab").decode(errors="surrogateescape") if tree.exists("etc/fstab") else ""
-    yield text("etc/fstab", fstab(there, guest))
+    yield from configuration.written(tree, "etc/fstab", fstab(configuration.there(tree, "etc/fstab"), guest))
     for _, point in _mounted(guest):
         for above in (*reversed(point.parents), point):
             path = str(above.relative_to("/"))

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from pipeline.farm.model import Guest
-from pipeline.image.layer import Entry, text
+from pipeline.farm.model import Family, Guest
+from pipeline.image.layer import Entry
 from pipeline.image.tree import Tree
+from pipeline.system import configuration
+from pipeline.system.distribution import Distribution
 
 _STANDARD = """\
 127.0.0.1 localhost
@@ -14,23 +16,34 @@ ff02::2 ip6-allrouters
 """
 
 
-def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
-    """/etc/hostname and /etc/hosts."""
-    there = tree.read("etc/hosts").decode(errors="surrogateescape") if tree.exists("etc/hosts") else ""
-    yield text("etc/hostname", f"{guest.name.partition('.')[0]}\n")
-    yield text("etc/hosts", hosts(there, guest))
+_BY_DHCP = {Family.SUSE: "127.0.0.2"}
+"""What stands for a guest's own address where that comes by DHCP: Debian Reference, 5.1.1; on SuSE, as YaST has it."""
 
 
-def hosts(there: str, guest: Guest) -> str:
-    """The master's hosts file with one line for the guest: its address, or 127.0.1.1 where that comes by DHCP.
+def entries(guest: Guest, tree: Tree, system: Distribution) -> Iterator[Entry]:
+    """The host name, where the family keeps it, and /etc/hosts."""
+    short = guest.name.partition(".")[0]
+    if system.family is Family.REDHAT and not system.systemd:  # up to RHEL 6
+        yield from configuration.changed(tree, "etc/sysconfig/network", {"NETWORKING": "yes", "HOSTNAME": guest.name})
+    elif system.family is Family.SUSE and not system.systemd:  # up to SLES 11
+        yield from configuration.written(tree, "etc/HOSTNAME", f"{guest.name}\n")
+    else:
+        yield from configuration.written(tree, "etc/hostname", f"{short}\n")
+    there = configuration.there(tree, "etc/hosts")
+    contents = hosts(there, guest, _BY_DHCP.get(system.family, "127.0.1.1"))
+    yield from configuration.written(tree, "etc/hosts", contents)
 
-    So Debian has it (Debian Reference, 5.1.1). A line for the same address makes room. Files without localhost, such as
-    the empty ones that containers leave behind, get Debian's standard lines.
+
+def hosts(there: str, guest: Guest, by_dhcp: str) -> str:
+    """The master's hosts file with one line for the guest: its address, or `by_dhcp` where that comes by DHCP.
+
+    A line for the same address makes room. Files without localhost, such as the empty ones that containers leave
+    behind, get Debian's standard lines.
     """
     static = [address.ip for nic in guest.nics for address in nic.addresses]
-    address = str(static[0]) if static else "127.0.1.1"
+    address = str(static[0]) if static else by_dhcp
     if not any("localhost" in line.partition("#")[0].split()[1:] for line in there.splitlines()):
         there = _STANDARD + there
-    kept = [line for line in there.splitlines() if line.split()[:1] not in ([address], ["127.0.1.1"])]
+    kept = [line for line in there.splitlines() if line.split()[:1] not in ([address], [by_dhcp])]
     known_as = dict.fromkeys([guest.name, guest.name.partition(".")[0]])
     return "\n".join([*kept, f"{address} {' '.join(known_as)}", ""])

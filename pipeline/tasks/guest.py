@@ -15,7 +15,7 @@ from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material.files import read
-from pipeline.system import homes
+from pipeline.system import homes, selinux
 from pipeline.tasks import base
 from pipeline.tasks.site import Site
 
@@ -48,6 +48,11 @@ def roots(site: Site) -> Tasks:
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
                 "users": partial(_users, guest.users),
+                "family": guest.base.master.family,
+                "time zone": guest.timezone,
+                "locale": guest.locale,
+                "keyboard": guest.keyboard,
+                "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
             },
             space=Space(partial(_root_space, site, guest), full=guest.base.size),

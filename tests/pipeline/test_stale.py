@@ -1,6 +1,7 @@
 """What is made again, exactly, when something changes: seen in real doit runs on real images."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -194,7 +195,7 @@ def test_a_recipe_version_raised(built: Workshop, tmp_path: Path, module: str, s
     shutil.copytree(ROOT / "pipeline", newer / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     source = newer / "pipeline" / module
     before = source.read_text()
-    source.write_text(before.replace("RECIPE = 1\n", "RECIPE = 2\n"))
+    source.write_text(re.sub(r"RECIPE = \d+\n", "RECIPE = 1000\n", before))
     assert source.read_text() != before
     assert Workshop(built.folder, pipeline=newer).doit().executed == stale
 

@@ -129,6 +129,9 @@ def test_the_example_farm() -> None:
         root_uuid=UUID("feddf171-ffa7-50d7-871d-03d5d731369e"),
         swap_uuid=UUID("e4e0faf7-012b-57c4-92ca-f9a86566033e"),
         machine_id="f9a2b43f6a28551b967bc8e7e42dc51a",
+        timezone=None,
+        locale=None,
+        keyboard=None,
     )
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Family, Guest
 from pipeline.system import names
+from pipeline.system.distribution import Distribution
 from tests.guests import guest, nic
 from tests.layers import contents, tree
 
@@ -47,9 +48,12 @@ HOSTS = {
 
 @pytest.mark.parametrize(("whose", "there", "expected"), HOSTS.values(), ids=HOSTS)
 def test_hosts(whose: Guest, there: str, expected: str) -> None:
-    assert names.hosts(there, whose) == expected
+    assert names.hosts(there, whose, "127.0.1.1") == expected
 
 
 @pytest.mark.parametrize("name", ["deb01", "deb01.example.org"])
 def test_hostname_is_the_short_one(name: str) -> None:
-    assert contents(names.entries(guest(name=name), tree()))["etc/hostname"] == b"deb01\n"
+    assert (
+        contents(names.entries(guest(name=name), tree(), Distribution(Family.DEBIAN, systemd=True)))["etc/hostname"]
+        == b"deb01\n"
+    )

@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Nic
+from pipeline.farm.model import Family, Nic
 from pipeline.image.layer import Entry, text
 from pipeline.system import network, resolver
+from pipeline.system.distribution import Distribution
 from pipeline.system.network import ifupdown, networkd
 from tests.guests import guest, nic
 from tests.layers import contents, link, targets, tree
 
+SYSTEM = Distribution(Family.DEBIAN, systemd=True)
 MERGED = [link(name, f"usr/{name}") for name in ("bin", "lib", "sbin")]
 
 IN = {
@@ -45,13 +47,13 @@ def test_networkd_is_in(folder: str) -> None:
 
 def test_who_has_both_wants_ifupdown() -> None:
     both = tree(text("sbin/ifup", ""), text("lib/systemd/systemd-networkd", ""))
-    assert "etc/network/interfaces" in {entry.path for entry in network.entries(guest(), both)}
+    assert "etc/network/interfaces" in {entry.path for entry in network.entries(guest(), both, SYSTEM)}
 
 
 def test_no_tool_is_fine_without_a_network() -> None:
-    assert not list(network.entries(guest(nics=()), tree()))
-    with pytest.raises(MasterError, match="neither ifupdown nor systemd-networkd; install one of them"):
-        list(network.entries(guest(), tree()))
+    assert not list(network.entries(guest(nics=()), tree(), SYSTEM))
+    with pytest.raises(MasterError, match=r"no network tool that is known here: ifupdown, .*; install one of them"):
+        list(network.entries(guest(), tree(), SYSTEM))
 
 
 LO = "auto lo\niface lo inet loopback\n"
@@ -71,13 +73,13 @@ INTERFACES = {
 
 @pytest.mark.parametrize(("nics", "expected"), INTERFACES.values(), ids=INTERFACES)
 def test_interfaces(nics: list[Nic], expected: str) -> None:
-    written = contents(ifupdown.entries(guest(nics=tuple(nics))))
+    written = contents(ifupdown.entries(guest(nics=tuple(nics)), tree()))
     assert written["etc/network/interfaces"].decode() == expected
 
 
 NETWORKS = {
-    "DHCP": (nic(None), "DHCP=yes\n"),
-    "DHCP with a nameserver": (nic(None, None, "9.9.9.9"), "DHCP=yes\nDNS=9.9.9.9\n"),
+    "DHCP": (nic(None), "DHCP=ipv4\n"),
+    "DHCP with a nameserver": (nic(None, None, "9.9.9.9"), "DHCP=ipv4\nDNS=9.9.9.9\n"),
     "static": (nic("10.0.0.11/24", "10.0.0.1"), "Address=10.0.0.11/24\nGateway=10.0.0.1\n"),
     "IPv6": (nic("fd00::5/64"), "Address=fd00::5/64\n"),
 }
@@ -85,7 +87,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize(("one", "expected"), NETWORKS.values(), ids=NETWORKS)
 def test_networks(one: Nic, expected: str) -> None:
-    written = contents(networkd.entries(guest(nics=(one,))))
+    written = contents(networkd.entries(guest(nics=(one,)), tree()))
     assert written["etc/systemd/network/10-eth0.network"].decode() == (
         f"[Match]\nMACAddress=00:16:3e:00:00:01\n\n[Network]\n{expected}"
     )
@@ -93,7 +95,7 @@ def test_networks(one: Nic, expected: str) -> None:
 
 def test_networkd_is_enabled_as_systemctl_does_it() -> None:
     """These are the links of `systemctl enable systemd-networkd`, from systemd 252."""
-    links = targets(networkd.entries(guest()))
+    links = targets(networkd.entries(guest(), tree()))
     units = {path.removeprefix("etc/systemd/system/"): target for path, target in links.items()}
     assert units == {
         "dbus-org.freedesktop.network1.service": "/lib/systemd/system/systemd-networkd.service",
@@ -110,7 +112,7 @@ def test_networkd_is_enabled_as_systemctl_does_it() -> None:
 
 def test_networkd_is_left_alone_without_a_network() -> None:
     """Or the boot waits for an interface that there is not."""
-    assert not list(networkd.entries(guest(nics=())))
+    assert not list(networkd.entries(guest(nics=()), tree()))
 
 
 def test_resolver_names_each_server_once() -> None:

@@ -1,0 +1,61 @@
+"""SuSE's wicked, and the ifup before it: ifcfg(5), ifcfg-vlan(5), ifroute(5) and ifsysctl(5) of wicked."""
+
+import re
+from collections.abc import Iterator
+
+from pipeline.farm.model import Guest, Nic
+from pipeline.image.layer import Entry, Removal, text
+from pipeline.image.tree import Tree
+from pipeline.system import configuration, resolver
+from pipeline.system.network import cards
+
+_FOLDER = "etc/sysconfig/network"
+_PROGRAMS = ("usr/sbin/wicked", "sbin/wicked", "usr/sbin/ifup", "sbin/ifup")
+_CHOSEN = "etc/systemd/system/network.service"
+_ETHERNETS = re.compile(r"(ifcfg|ifroute|ifrule|ifsysctl)-e.*")
+"""Those of the master's own cards: eth0, em1, ens3."""
+_DHCP = {(True, True): "dhcp", (True, False): "dhcp4", (False, True): "dhcp6", (False, False): "static"}
+
+
+def is_in(tree: Tree) -> bool:
+    """Whether the master has it installed, and not NetworkManager chosen in its place."""
+    chosen = tree.readlink(_CHOSEN) or ""
+    installed = tree.exists(f"{_FOLDER}/config") and any(map(tree.exists, _PROGRAMS))
+    return installed and not chosen.endswith("NetworkManager.service")
+
+
+def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
+    """An ifcfg file for each card, and for the VLAN on it, with its routes. The master's own go.
+
+    The nameservers are for netconfig(8), which makes resolv.conf.
+    """
+    files: dict[str, list[str]] = {}
+    for card, nic in zip(cards.names(guest, tree), guest.nics, strict=True):
+        size = [f"MTU='{nic.mtu}'"] if nic.mtu is not None else []
+        name = cards.interface(card, nic.vlan)
+        if nic.vlan is not None:
+            files[f"ifcfg-{card}"] = ["STARTMODE='auto'", "BOOTPROTO='static'", *size]
+            size = [f"ETHERDEVICE='{card}'", f"VLAN_ID='{nic.vlan}'"]
+        files[f"ifcfg-{name}"] = ["STARTMODE='auto'", *size, *_configured(nic)]
+        routes = [f"default {gateway} - {name}" for gateway in nic.gateways]
+        routes += [f"{route.to} {route.via} - {name}" for route in nic.routes]
+        if routes:
+            files[f"ifroute-{name}"] = routes
+        if nic.accept_ra is not None:
+            files[f"ifsysctl-{name}"] = [f"net/ipv6/conf/{name}/accept_ra = {int(nic.accept_ra)}"]
+    yield from cards.entries(guest, tree)
+    for name in tree.names(_FOLDER):
+        if _ETHERNETS.fullmatch(name) and name not in files:
+            yield Removal(f"{_FOLDER}/{name}")
+    for name, lines in files.items():
+        yield text(f"{_FOLDER}/{name}", "\n".join([*lines, ""]))
+    if guest.nics:
+        servers, domains = " ".join(resolver.nameservers(guest)), " ".join(resolver.search(guest))
+        settings = {"NETCONFIG_DNS_STATIC_SERVERS": servers, "NETCONFIG_DNS_STATIC_SEARCHLIST": domains}
+        yield from configuration.changed(tree, f"{_FOLDER}/config", settings)
+
+
+def _configured(nic: Nic) -> Iterator[str]:
+    yield f"BOOTPROTO='{_DHCP[nic.dhcp4, nic.dhcp6]}'"
+    for number, address in enumerate(nic.addresses):
+        yield f"IPADDR{f'_{number}' if number else ''}='{address}'"

@@ -34,9 +34,16 @@ _VARIANTS = """\
       extra: net.ifnames=0  # there is no udev in them that would give network cards the names which those of Debian get
       network: {bridge: xenbr0, gateway: 10.0.0.1, nameservers: [10.0.0.1, 10.0.0.2]}
     guests:
-      networkd: {address: 10.0.0.30/24, master: networkd, memory: 512M, root: 2G, extra: quiet}
+      networkd:
+        network: [{address: 10.0.0.30/24}, {bridge: xenbr1, address: [10.7.0.30/24, "2001:db8::30/64"]}]
+        master: networkd
+        memory: 512M
+        root: 2G
+        extra: quiet
       ext2: {address: 10.0.0.32/24, root: {size: 64M, fs: ext2}, swap: none}
-      ext3: {address: 10.0.0.33/24, root: {size: 64M, fs: ext3, allocate: full}}
+      ext3:
+        network: [{address: 10.0.0.33/24}, {bridge: xenbr1, address: [10.7.0.33/24, "2001:db8::33/64"]}]
+        root: {size: 64M, fs: ext3, allocate: full}
       ext4: {address: dhcp, disks: {raw: {size: 1M, fs: none}, data: {size: 16M, fs: ext3, mount: /srv/the data}}}
       broken: {address: 10.0.0.35/24, master: broken}
 """
@@ -154,8 +161,7 @@ def _boot(named: tuple[Workshop, str], scratch: Path, more: Facts) -> Boot:
 
 
 def _facts(guest: Guest) -> Facts:
-    (nic,) = guest.nics
-    gateway = next(iter(nic.gateways), qemu.GATEWAY_BY_DHCP)
+    gateway = next(iter(guest.nics[0].gateways), qemu.GATEWAY_BY_DHCP)
     return {
         "routes": "ip route",
         "gateway": f"ping -c 1 {gateway} >/dev/null && echo answers",

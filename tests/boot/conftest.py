@@ -39,7 +39,7 @@ _VARIANTS = """\
         master: networkd
         memory: 512M
         root: 2G
-        extra: quiet
+        extra: none
       ext2: {address: 10.0.0.32/24, root: {size: 64M, fs: ext2}, swap: none}
       ext3:
         network: [{address: 10.0.0.33/24}, {bridge: xenbr1, address: [10.7.0.33/24, "2001:db8::33/64"]}]
@@ -174,5 +174,5 @@ _DEBIAN_FACTS = {
     "check of the root file system": "journalctl --boot --output=cat --unit=systemd-fsck-root",
     "SSH socket": "systemctl is-active ssh.socket",
     "host keys": "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done",
-    "host keys for clients": "ssh-keyscan localhost 2>/dev/null | ssh-keygen -lf -",
+    "host keys for clients": "ssh-keyscan -T 60 localhost 2>/dev/null | ssh-keygen -lf -",
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.host.lock import locked
+from pipeline.host.lock import FOLDER, locked
 from pipeline.host.toolstack import check_stopped
 from pipeline.image.usage import check_idle
 
@@ -18,6 +18,21 @@ def down(store: Path, guest: str, files: Iterable[Path]) -> Iterator[None]:
     """
     with locked(store, guest):
         check_down(guest, files)
+        yield
+
+
+@contextmanager
+def image_down(image: Path) -> Iterator[None]:
+    """The same for an `image` that is in no list: the folder that it is in has the guest's name.
+
+    Where that one is in an image store of ours, the guest's lock is taken, too.
+    """
+    folder = image.parent.resolve()
+    if (folder.parent / FOLDER).is_dir():
+        with down(folder.parent, folder.name, [image]):
+            yield
+    else:
+        check_down(folder.name, [image])
         yield
 
 

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +33,7 @@ def check_idle(image: Path) -> None:
     except OSError as error:
         raise ImageError(f"{image}: {error.strerror}") from error
     try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        _lease(descriptor)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             raise ImageError(
@@ -44,6 +44,19 @@ def check_idle(image: Path) -> None:
             raise ImageError(f"{image}: whether anybody uses it, only root can tell here", "run it as root") from error
     finally:
         os.close(descriptor)
+
+
+def _lease(descriptor: int) -> None:
+    """Have a lease for a moment. A program that another thread starts has for some moments copies of what we closed."""
+    for patience in (0.01, 0.1, 0.3, None):
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            return
+        except OSError as error:
+            if error.errno != errno.EAGAIN or patience is None:
+                raise
+            time.sleep(patience)
 
 
 def users(image: Path, *, readers: bool = False) -> Iterator[str]:

@@ -1,0 +1,208 @@
+"""`doit resize`: deployed disks made as large as the guest list says, or images from anywhere as large as told."""
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+
+import doit
+
+from pipeline.commands.output import table
+from pipeline.commands.site_command import SiteCommand
+from pipeline.doit_glue import user_errors
+from pipeline.errors import GuestfarmError
+from pipeline.farm.units import MIB, format_size, parse_size
+from pipeline.host import resize
+from pipeline.host.resize import Job, Outcome
+from pipeline.host.store import Store
+from pipeline.image import libext2fs
+
+_YES = {
+    "name": "yes",
+    "long": "yes",
+    "type": bool,
+    "default": False,
+    "help": "do what the plan says",
+}
+_SHRINK = {
+    "name": "shrink",
+    "long": "shrink",
+    "type": bool,
+    "default": False,
+    "help": "make disks smaller, too, where the list has a smaller size",
+}
+_IMAGE = {
+    "name": "image",
+    "long": "image",
+    "type": str,
+    "default": "",
+    "help": "an image file instead of guests; all arguments are then images. Needs no guest list, and no --yes",
+}
+_TO = {
+    "name": "to",
+    "long": "to",
+    "type": str,
+    "default": "",
+    "help": "with --image: the size that it is to have, as 4G",
+}
+_PROCESS = {
+    "name": "process",
+    "short": "n",
+    "long": "process",
+    "type": int,
+    "default": 1,
+    "help": "how many guests to resize at a time [default: %(default)s]",
+}
+
+_INTERRUPTED = 130
+"""The exit code of a process that Ctrl-C ended, as shells show it."""
+
+_NOT_TRIED = Outcome("not tried: interrupted", failed=True)
+
+_OpenLog = Callable[[Job], AbstractContextManager[TextIO]]
+
+
+class Resize(SiteCommand):
+    """Shows what it takes to make deployed disks what the list says, and does it when told to."""
+
+    name = "resize"
+    doc_purpose = "make deployed disks as large as guests.yaml says: show the plan; do it with --yes"
+    doc_usage = "[GUEST ...] | --image FILE --to SIZE"
+    doc_description = "The exit code is 1 if anything is refused, or fails."
+    cmd_options = (_YES, _SHRINK, _IMAGE, _TO, _PROCESS)
+    takes_guests = True
+
+    def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
+        """Resize guests; or images, for which no dodo.py and no list is needed."""
+        if not params["image"] and not params["to"]:
+            return super().execute(params, args)
+        with user_errors():
+            jobs = _of_images([params["image"], *args], params["to"], params["shrink"])
+            return _carry_out(jobs, lambda _: nullcontext(sys.stdout), params["process"])
+
+    def _execute(self, yes: bool, shrink: bool, process: int, pos_args: list[str]) -> int:
+        store = Store(Path(self.site.farm.images))
+        guests = {guest.name: guest for guest in self.guests(pos_args)}
+        found = {name: store.get(name) if pos_args else store.find(name) for name in guests}
+        jobs = [resize.of_guest(there, guests[name], shrink=shrink) for name, there in found.items() if there]
+        if not jobs:
+            self.outstream.write(f"no guest of the list is deployed in {store.folder}\n")
+            return 0
+        if yes:
+            return _carry_out(jobs, self._log, process)
+        self.outstream.writelines(_plan(jobs))
+        for warning in resize.check_room(jobs):
+            print(warning, file=sys.stderr)
+        if any(change.what and not change.refusal for job in jobs for change in job.changes.values()):
+            self.outstream.write(
+                f"do it with: doit {' '.join(['resize', *pos_args, *['--shrink'] * shrink, '--yes'])}\n"
+            )
+        return int(any(job.is_refused for job in jobs))
+
+    @contextmanager
+    def _log(self, job: Job) -> Iterator[TextIO]:
+        path = self.site.build / "logs" / "resize" / f"{job.name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            yield file
+
+
+def _of_images(images: Sequence[str], to: str, shrink: bool) -> list[Job]:
+    if not images[0] or not to:
+        raise GuestfarmError("--image and --to belong together", "as in: doit resize --image root.img --to 4G")
+    size = parse_size(to)
+    if size % MIB:
+        raise GuestfarmError(f"--to {to}: expected a whole number of MiB", "as 4G or 5000M")
+    folder = Path(doit.get_initial_workdir() or Path.cwd())
+    return [resize.of_image(folder / image, size, shrink=shrink) for image in dict.fromkeys(images)]
+
+
+def _carry_out(jobs: Sequence[Job], open_log: _OpenLog, processes: int) -> int:
+    """Do all that is needed, at most `processes` jobs at a time, show how it went, and return the exit code."""
+    for warning in resize.check_room(jobs):
+        print(warning, file=sys.stderr)
+    needed = [job for job in jobs if job.is_needed]
+    outcomes: dict[str, Mapping[str, Outcome]] = {}
+    interrupted = False
+    libext2fs.library()  # before there are threads, which may not be in it at once while it starts
+    pool = ThreadPoolExecutor(max(1, processes))
+    futures = {pool.submit(_logged, job, open_log): job for job in needed}
+    try:
+        try:
+            _collect(futures, outcomes)
+        except KeyboardInterrupt:
+            interrupted = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            _say("interrupted: no more disks are begun; those at work come to their end. Ctrl-C again stops these, too")
+            _collect({future: job for future, job in futures.items() if not future.cancelled()}, outcomes)
+    except KeyboardInterrupt:
+        _say("stopped; no disk has come to harm: doit resize undoes what was half done, and goes on from there")
+        sys.stdout.flush()
+        os._exit(_INTERRUPTED)  # the threads, and the programs that they wait for, end with us
+    pool.shutdown()
+    sys.stdout.writelines(_results(jobs, outcomes))
+    failed = any(outcome.failed for of_job in outcomes.values() for outcome in of_job.values())
+    return _INTERRUPTED if interrupted else int(failed)
+
+
+def _collect(futures: Mapping[Future[Mapping[str, Outcome]], Job], outcomes: dict[str, Mapping[str, Outcome]]) -> None:
+    """Wait for what is under way, and add what came of it to `outcomes`."""
+    for future in as_completed(futures):
+        job = futures[future]
+        if job.name in outcomes:
+            continue
+        outcomes[job.name] = future.result()
+        bad = any(outcome.failed for outcome in outcomes[job.name].values())
+        _say(f"[{len(outcomes)}/{len(futures)}] {job.name}: {'FAILED' if bad else 'done'}")
+
+
+def _logged(job: Job, open_log: _OpenLog) -> Mapping[str, Outcome]:
+    try:
+        with open_log(job) as log:
+            return resize.carry_out(job, log)
+    except OSError as error:
+        outcome = Outcome(f"FAILED: {error.filename}: {error.strerror}", failed=True)
+        return dict.fromkeys(job.changes, outcome)
+
+
+def _plan(jobs: Sequence[Job]) -> Iterator[str]:
+    rows = [["guest", "disk", "now", "wanted", "what will happen"]]
+    for job in jobs:
+        for name, change in job.changes.items():
+            what = f"refused: {change.refusal}" if change.refusal else change.what or "nothing"
+            rows.append([job.name, name, _size(change.now), _size(change.disk.size), _on_one_line(what)])
+    return table(rows)
+
+
+def _results(jobs: Sequence[Job], outcomes: Mapping[str, Mapping[str, Outcome]]) -> Iterator[str]:
+    """A table of what came of each disk, and below it all that was said of those that failed."""
+    rows = [["guest", "disk", "before", "now", "result"]]
+    details = io.StringIO()
+    for job in jobs:
+        for name, change in job.changes.items():
+            there = outcomes.get(job.name, dict.fromkeys(job.changes, _NOT_TRIED if job.is_needed else Outcome("")))
+            outcome = there[name]
+            image = change.disk.image
+            now = image.stat().st_size if image.is_file() else 0
+            result = outcome.result or "nothing to do"
+            rows.append([job.name, name, _size(change.now), _size(now), _on_one_line(result)])
+            if "\n" in result:
+                details.write(f"{job.name} {name}: {result}\n")
+    yield from table(rows)
+    yield details.getvalue()
+
+
+def _size(size: int) -> str:
+    return format_size(size) if size else "?"
+
+
+def _on_one_line(text: str) -> str:
+    return text.partition("\n")[0].removesuffix(":")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@
 From the command line down to the clock, each module builds on those below it:
 
     __main__                  which questions to ask, with which master, where
-    guests, populate, noop    one question each: its ways, and what is aimed at
+    guests, populate, noop, resize    one question each: its ways, and what is aimed at
     farms, edits, scripts     a farm to build; a guest's own files; how people put them into a clone by hand
     report                    costs as tables of medians and ratios
     measure, launch, scratch  the clock; a program's memory; a folder that leaves no mounts behind

@@ -1,15 +1,15 @@
-"""The command line: python -m benchmarks [guests] [populate] [noop] [options]. Tables go to standard output."""
+"""The command line: python -m benchmarks [QUESTION ...] [options]. Tables go to standard output."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import guests, noop, populate
+from benchmarks import guests, noop, populate, resize
 from benchmarks.scratch import scratch
 from pipeline.errors import GuestfarmError
 
-_QUESTIONS, _ALL = ("guests", "populate", "noop"), "all"
+_QUESTIONS, _ALL = ("guests", "populate", "noop", "resize"), "all"
 
 
 def main() -> int:
@@ -36,6 +36,8 @@ def _answers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
         yield from populate.run(folder, _master(options), options.root, options.rounds)
     if "noop" in asked:
         yield from noop.run(folder, options.sizes, options.rounds)
+    if "resize" in asked:
+        yield from resize.run(folder, _master(options), options.root, options.rounds)
 
 
 def _master(options: argparse.Namespace) -> Path:

@@ -11,26 +11,15 @@ from typing import ClassVar
 
 import doit
 
+from pipeline.commands.disk import BUILT, DISK, Found, find
 from pipeline.commands.site_command import SiteCommand
 from pipeline.errors import GuestfarmError, ImageError
-from pipeline.image import ext, look, usage
+from pipeline.host.down import check_down
+from pipeline.image import ext, look
 from pipeline.image.ext import FileSystem
 from pipeline.image.look import Listed, escaped
+from pipeline.image.usage import check_unused
 
-DISK = {
-    "name": "disk",
-    "long": "disk",
-    "type": str,
-    "default": "root",
-    "help": "which of the guest's disks [default: %(default)s]",
-}
-BUILT = {
-    "name": "built",
-    "long": "built",
-    "type": bool,
-    "default": False,
-    "help": "the disk in build/, even if the guest is deployed",
-}
 _RECURSIVE = {
     "name": "recursive",
     "short": "R",
@@ -70,17 +59,20 @@ class _LookCommand(SiteCommand):
     def _read(self, disk: str, built: bool, arguments: Sequence[str]) -> int:
         if len(arguments) < self.least:
             raise GuestfarmError(f"too few arguments for doit {self.name}", f"use doit {self.name} {self.doc_usage}")
-        image = self._image(arguments[0], disk, built)
+        found = find(self.site, arguments[0], disk, built=built)
+        self.say(f"reading {found}")
+        in_use = self._is_in_use(found)  # before we are one of those who have it open
         try:
-            with ext.glance(image) as filesystem:
-                self._warn(image, filesystem)
+            with ext.glance(found.image) as filesystem:
+                if not in_use and not filesystem.is_clean:
+                    self.say("warning: not cleanly unmounted: what only its journal has, the newest, is not seen")
                 self.look(filesystem, arguments[1:])
                 sys.stdout.flush()
         except BrokenPipeError:  # by `| head`; see the note on SIGPIPE in Python's signal module
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _BROKEN_PIPE
         except OSError as error:
-            raise ImageError(f"{error.filename or image}: {error.strerror}") from error
+            raise ImageError(f"{error.filename or found.image}: {error.strerror}") from error
         return 0
 
     @abstractmethod
@@ -91,22 +83,17 @@ class _LookCommand(SiteCommand):
         """Tell something about what is done, on standard error: the standard output may be somebody's file."""
         print(f"{self.name}: {line}", file=sys.stderr)
 
-    def _image(self, name: str, disk: str, built: bool) -> Path:
-        guest, *others = self.guests([name])
-        if others:
-            raise GuestfarmError(f"{name} is more than one guest", "name one")
-        image = self.site.guest(guest) / f"{disk}.img"
-        if not image.exists():
-            raise GuestfarmError(f"{image} is not built yet", "run doit first")
-        self.say(f"reading {image}, as built")
-        return image
-
-    def _warn(self, image: Path, filesystem: FileSystem) -> None:
-        users = ", ".join(usage.users(image))
-        if users:
-            self.say(f"warning: in use by {users}: what is read may be half written, and the newest may be missing")
-        elif not filesystem.is_clean:
-            self.say("warning: not cleanly unmounted: what only its journal has, the newest, is not seen")
+    def _is_in_use(self, found: Found) -> bool:
+        """Whether somebody uses the disk, or may do so: then it is said."""
+        try:
+            if found.deployed:
+                check_down(found.guest, [found.image])
+            else:
+                check_unused(found.image)
+        except GuestfarmError as error:
+            self.say(f"warning: {error.message}: what is read may be half written, and the newest may be missing")
+            return True
+        return False
 
 
 class Files(_LookCommand):

@@ -103,20 +103,24 @@ def carry_out(job: Job, log: TextIO) -> Mapping[str, Outcome]:
 
     Where one disk fails, those after it are left alone.
     """
-    outcomes = {name: Outcome(f"refused: {change.refusal}", failed=True) for name, change in job.changes.items()}
+    refusals = {
+        name: Outcome(f"refused: {change.refusal}", failed=True)
+        for name, change in job.changes.items()
+        if change.refusal
+    }
     if not any(change.what for change in job.changes.values() if not change.refusal):
-        return {name: outcomes[name] if job.changes[name].refusal else Outcome("") for name in job.changes}
+        return {name: refusals.get(name, Outcome("")) for name in job.changes}
     _write(log, f"{job.name}: begun")
     done: dict[str, Outcome] = {}
     try:
         with logged(log), job.guard():
             for name, change in job.changes.items():
-                done[name] = _resized(change, job.shrink) if not change.refusal else outcomes[name]
+                done[name] = refusals[name] if name in refusals else _resized(change, job.shrink)
     except (GuestfarmError, OSError) as error:
         _write(log, f"{job.name}: failed: {error}")
         first, *others = (name for name in job.changes if name not in done)
         done[first] = Outcome(f"FAILED: {error}", failed=True)
-        done |= dict.fromkeys(others, Outcome("not tried", failed=True))
+        done |= {name: refusals.get(name, Outcome("not tried", failed=True)) for name in others}
     _write(log, f"{job.name}: ended")
     return done
 

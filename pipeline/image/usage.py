@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ def _loop_devices(image: os.stat_result) -> Iterator[str]:
             continue
         if same:
             device = f"/dev/{backing.parts[3]}"
-            points = [fields[4] for fields in _mounts() if device in fields[fields.index("-") :]]
+            points = [unescaped(fields[4]) for fields in _mounts() if device in fields[fields.index("-") :]]
             yield f"the loop device {device}" + "".join(f", mounted at {point}" for point in points[:1])
 
 
@@ -113,6 +114,11 @@ def _device(image: Path) -> tuple[int, int] | None:
 def _mounts() -> Iterator[list[str]]:
     """The fields of each line of /proc/self/mountinfo, see proc_pid_mountinfo(5)."""
     yield from map(str.split, Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def unescaped(path: str) -> str:
+    """A path as mountinfo has it, where blanks and the like are three octal digits."""
+    return re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), path)
 
 
 def _processes(image: os.stat_result, readers: bool) -> Iterator[str]:

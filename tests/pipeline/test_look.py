@@ -71,7 +71,7 @@ def test_get_to_where_the_user_is(built: Workshop) -> None:
 def test_in_use(built: Workshop) -> None:
     with built.path("guests/deb01/root.img").open("rb+"):
         run = built.doit("cat", "deb01", "/etc/hostname")
-    assert "cat: warning: in use by process" in run.output
+    assert "root.img is in use by process" in run.output.splitlines()[1]
     assert run.output.endswith("deb01\n")
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from doit.cmd_run import Run as DoitRun
+from doit.exceptions import InvalidCommand, InvalidTask
+from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import logs, processes, space, user_errors
+from pipeline.doit_glue import creators, logs, processes, space, user_errors
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
@@ -27,6 +29,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         super().__init__(cmds=cmds, **options)
         self._beginnings = {"cmds": cmds, **options}
         self._commands: Any = cmds or {}
+        self.task_list: list[Task]
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Run tasks; for VERB:GUEST, where VERB is a command of ours for guests, do that command for these guests.
@@ -47,6 +50,11 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         command = self._commands.get_plugin(verb)
         return isinstance(command, type) and issubclass(command, SiteCommand) and command.takes_guests
 
+    def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
+        """Load tasks, but no more than are needed, and run them."""
+        with creators.only(args):
+            return int(super().execute(params, args))
+
     def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes
         self.dep_manager: Any
         state = self.dep_manager.backend
@@ -55,10 +63,10 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         processes.prepare()
         with user_errors():
             state.lock.acquire()
+            creators.keep()
             for folder in state.drafts():
                 sweep(folder)
-            control = Control(self.task_list, auto_delayed_regex=options["auto_delayed_regex"])
-            control.process(self.sel_tasks)
+            control = self._control(options["auto_delayed_regex"])
             if not options["always"]:
                 control.fresh = fresh(control.chosen(), state, self.dep_manager.checker.digest)
             stale = (task for task in control.chosen() if task.name not in control.fresh)
@@ -72,6 +80,18 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             except KeyboardInterrupt:
                 print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)
                 return processes.INTERRUPTED
+
+    def _control(self, auto_delayed_regex: bool) -> Control:
+        try:
+            control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
+            control.process(self.sel_tasks)
+        except (InvalidTask, InvalidCommand):
+            if not creators.everything():
+                raise
+            # A task of the user's own may depend on some that were left out.
+            self.task_list = self.loader.load_tasks(cmd=self, pos_args=self.sel_tasks)
+            return self._control(auto_delayed_regex)
+        return control
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitRun._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only

@@ -7,8 +7,10 @@ import doit
 from doit.dependency import Dependency
 
 from pipeline.doit_glue.artifact import Artifact, Inputs, Tasks, artifact
-from pipeline.doit_glue.artifact_task import ArtifactTask, artifacts
+from pipeline.doit_glue.artifact_task import ArtifactTask
+from pipeline.doit_glue.catalogue import Catalogue
 from pipeline.doit_glue.checker import Digests, checker
+from pipeline.doit_glue.creators import artifacts, use
 from pipeline.doit_glue.differences import Json
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.state import State
@@ -51,6 +53,7 @@ __all__ = [
     "USER_ERROR",
     "Artifact",
     "ArtifactTask",
+    "Catalogue",
     "Inputs",
     "Json",
     "Space",
@@ -61,5 +64,6 @@ __all__ = [
     "is_up_to_date",
     "path_variable",
     "show_warnings",
+    "use",
     "user_errors",
 ]

@@ -1,8 +1,8 @@
 """doit's tasks for artifacts: made in a fraction of the time that doit takes for any task, and small to send about."""
 
 import sys
-from collections.abc import Callable, Iterator
-from functools import cache, wraps
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,7 +10,8 @@ from doit.globals import Globals
 from doit.task import Task, first_line
 
 from pipeline.doit_glue import fingerprint
-from pipeline.doit_glue.artifact import Artifact, Recorded, Tasks, run
+from pipeline.doit_glue.artifact import Artifact, Recorded, run
+from pipeline.doit_glue.catalogue import Asked, Entry
 from pipeline.doit_glue.space import META
 from pipeline.doit_glue.targets import RECORD, explanation, not_ours, stamps
 from pipeline.errors import GuestfarmError
@@ -26,25 +27,54 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
     What is the same for all of them is the class's, and what only a task that runs needs is made when it is asked for.
     """
 
-    artifact: Artifact
+    _artifact: Artifact | None = None
+    _entry: Entry | None = None
+    _find: Callable[[Entry], Artifact]
 
     @classmethod
     def of(cls, group: str, artifact: Artifact) -> "ArtifactTask":
         """The task of the `group` that makes `artifact`."""
+        task = cls._new(group, artifact.name, artifact.targets, artifact.files)
+        task._artifact = artifact
+        return task
+
+    @classmethod
+    def listed(cls, group: str, entry: Entry, find: Callable[[Entry], Artifact]) -> "ArtifactTask":
+        """The task of an artifact in a catalogue; `find` gives the artifact itself."""
+        task = cls._new(group, entry.name, entry.targets, entry.files)
+        task._entry = entry
+        task._find = find
+        return task
+
+    @classmethod
+    def _new(cls, group: str, name: str, targets: Sequence[str], files: Sequence[str]) -> "ArtifactTask":
         task: ArtifactTask = cls.__new__(cls)
-        task.name = f"{group}:{artifact.name}"
+        task.name = f"{group}:{name}"
         task.subtask_of = group
-        task.targets = artifact.targets
-        task.file_dep = _set(*artifact.files)
+        task.targets = [*targets]
+        task.file_dep = _set(*files)
         task.task_dep = []
         task.values = {}
-        task.artifact = artifact
         return task
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact."""
+        if self._artifact is None:
+            self._artifact = self._find(self.entry)
+        return self._artifact
+
+    @property
+    def entry(self) -> Entry:
+        """The artifact, without what it takes to build it."""
+        if self._entry is None:
+            self._entry = entry_of(self.artifact)
+        return self._entry
 
     @property
     def doc(self) -> str:
         """What `doit list --all` says of it."""
-        return str(first_line(self.artifact.doc))
+        return self.entry.doc
 
     @property
     def made_from(self) -> Recorded:
@@ -73,24 +103,25 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
     def _actions(self) -> list[Any]:
         return [(run, [self.artifact.build])]
 
-    def fingerprint(self, digest: Callable[[str], str]) -> bytes | None:
+    def fingerprint(self, answers: Callable[[Asked], str], digests: Callable[[frozenset[str]], str]) -> bytes | None:
         """What it would be made from now, and its targets; None if one of these is missing.
 
-        `digest` gives the digest of a file. Raises FileNotFoundError.
+        `answers` asks what has to be asked, `digests` gives the digests of files, both as text.
         """
         found = stamps(self.targets)
         if len(found) < len(self.targets):
             return None
-        answers = {name: ask() for name, ask in fingerprint.callables(self.artifact.inputs)}
-        files = {path: digest(path) for path in self.file_dep}
-        return fingerprint.of_artifact(fingerprint.of_inputs(self.artifact.inputs), answers, files, found)
+        entry = self.entry
+        return fingerprint.of_artifact(entry.inputs, answers(entry.asked), digests(self.file_dep), found)
 
     def fingerprint_of(self, record: dict[str, Any], files: dict[str, str]) -> bytes:
         """What is on record of it, as a fingerprint, with the digests of the `files` that it was made from."""
-        asked = {name for name, _ in fingerprint.callables(self.artifact.inputs)}
+        asked = {name for name, _ in self.entry.asked}
         answers = {name: value for name, value in record["inputs"].items() if name in asked}
         values = {name: value for name, value in record["inputs"].items() if name not in asked}
-        return fingerprint.of_artifact(fingerprint.of_inputs(values), answers, files, record["targets"])
+        return fingerprint.of_artifact(
+            fingerprint.of_inputs(values), fingerprint.text(answers), fingerprint.text(files), record["targets"]
+        )
 
     def _record(self) -> dict[str, Any]:
         return {RECORD: {"inputs": self.made_from.now(), "targets": stamps(self.targets)}}
@@ -123,17 +154,17 @@ for _name, _value in Task("template", [], io={"capture": False}).__dict__.items(
         setattr(ArtifactTask, _name, _value)
 
 
-def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
-    """The task creator `task_KIND` of a dodo.py, whose artifacts become tasks KIND:NAME in the group KIND."""
-    group = creator.__name__.removeprefix("task_")
-
-    @wraps(creator)
-    def tasks() -> Iterator[Task]:
-        made = [ArtifactTask.of(group, artifact) for artifact in creator()]
-        yield Task(group, None, doc=creator.__doc__, has_subtask=True, task_dep=[task.name for task in made])
-        yield from made
-
-    return tasks
+def entry_of(artifact: Artifact) -> Entry:
+    """What a catalogue has of `artifact`."""
+    inputs = artifact.inputs
+    return Entry(
+        artifact.name,
+        str(first_line(artifact.doc)),
+        tuple(artifact.targets),
+        tuple(artifact.files),
+        fingerprint.of_inputs(inputs),
+        fingerprint.callables(inputs),
+    )
 
 
 @cache

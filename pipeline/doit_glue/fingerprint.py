@@ -16,21 +16,24 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 def of_inputs(inputs: Mapping[str, Any]) -> bytes:
-    """The fingerprint of inputs that are values."""
+    """The fingerprint of those of `inputs` that are values."""
     return _digest(_encode({name: value for name, value in inputs.items() if not callable(value)}))
 
 
 def callables(inputs: Mapping[str, Any]) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    """The other inputs: those that have to be asked."""
+    """The others: those that have to be asked."""
     return tuple((name, value) for name, value in inputs.items() if callable(value))
 
 
-def of_artifact(
-    inputs: bytes, answers: Mapping[str, Any], files: Mapping[str, str], targets: Mapping[str, Sequence[int]]
-) -> bytes:
-    """The fingerprint of an artifact: of what it was made from, by digests and answers, and of what it was then."""
-    return _digest(f"{inputs.hex()} {_encode(answers) if answers else ''} {sorted(files.items())} {targets}")
+def text(facts: Mapping[str, Any]) -> str:
+    """Answers, or digests of files, as text."""
+    return _encode(dict(sorted(facts.items())))
 
 
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=SIZE).digest()
+def of_artifact(inputs: bytes, answers: str, files: str, targets: Mapping[str, Sequence[int]]) -> bytes:
+    """The fingerprint of an artifact: of what it was made from, and of its targets as they were then."""
+    return _digest(f"{inputs.hex()} {answers} {files} {targets}")
+
+
+def _digest(facts: str) -> bytes:
+    return blake2b(facts.encode(), digest_size=SIZE).digest()

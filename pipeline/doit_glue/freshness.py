@@ -7,13 +7,16 @@ that doit would compare, and an artifact is fresh only if all are that it is mad
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from doit import cmd_run
 from doit.control import ExecNode, TaskControl, TaskDispatcher
 from doit.task import Task
 
+from pipeline.doit_glue import fingerprint
 from pipeline.doit_glue.artifact_task import ArtifactTask
+from pipeline.doit_glue.catalogue import Asked
 from pipeline.doit_glue.state import State
 
 
@@ -24,12 +27,21 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
     """
     recorded = state.fingerprints()
     found: set[str] = set()
+
+    @cache
+    def answers(asked: Asked) -> str:
+        return fingerprint.text({name: ask() for name, ask in asked})
+
+    @cache
+    def digests(files: frozenset[str]) -> str:
+        return fingerprint.text({path: digest(path) for path in files})
+
     for task in tasks:
         known = recorded.get(task.name)
         if known is None or not isinstance(task, ArtifactTask) or not found.issuperset(task.task_dep):
             continue
         try:
-            now = task.fingerprint(digest)
+            now = task.fingerprint(answers, digests)
         except FileNotFoundError:  # one of the files that it is made from
             continue
         if now == known:
@@ -38,7 +50,7 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
 
 
 class FreshNode(ExecNode):  # type: ignore[misc]  # doit has no types
-    """What doit's dispatcher knows of a task that is fresh: that it is to be reported, once."""
+    """What doit's dispatcher knows of a task that is fresh, after those it depends on: that it is to be reported."""
 
     wait_select = False
     bad_deps = ()
@@ -66,10 +78,16 @@ class Dispatcher(TaskDispatcher):  # type: ignore[misc]  # doit has no types
         super().__init__(tasks, targets, selected_tasks)
 
     def _gen_node(self, parent: ExecNode | None, task_name: str) -> ExecNode | None:
-        if task_name not in self._fresh or task_name in self.nodes:
-            return super()._gen_node(parent, task_name)
-        node = self.nodes[task_name] = FreshNode(self.tasks[task_name])
-        return node
+        if task_name in self._fresh and task_name not in self.nodes:
+            task = self.tasks[task_name]
+            if all(map(self._is_reported, task.task_dep)):
+                node = self.nodes[task_name] = FreshNode(task)
+                return node
+        return super()._gen_node(parent, task_name)
+
+    def _is_reported(self, task_name: str) -> bool:
+        node = self.nodes.get(task_name)
+        return node is not None and node.run_status not in (None, "run")
 
 
 class Control(TaskControl):  # type: ignore[misc]  # doit has no types

@@ -1,10 +1,20 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
-from collections.abc import Mapping
+import hashlib
+from functools import partial
 from pathlib import Path
 
 from pipeline import farm, hypervisor
-from pipeline.doit_glue import Tasks, artifacts, is_up_to_date, path_variable, show_warnings, user_errors
+from pipeline.doit_glue import (
+    Catalogue,
+    Tasks,
+    artifacts,
+    is_up_to_date,
+    path_variable,
+    show_warnings,
+    use,
+    user_errors,
+)
 from pipeline.farm.model import Farm
 from pipeline.material.files import read
 from pipeline.tasks import base, guest, kernel, master
@@ -15,20 +25,40 @@ def load() -> Site:
     """The farm that the user's guest list describes, and the folder to build it in.
 
     They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. Problems with
-    the list are shown, and end doit; warnings do not.
+    the list are shown, and end doit; warnings do not. A list that was read before, and all that it depends on being the
+    same, is read again only when more is needed than the names and states of artifacts.
     """
-    path = path_variable("guests", "guests.yaml")
+    path, build = path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute()
+    catalogue = Catalogue(build / "catalogue", (str(path), _digest(path), str(build)))
+    files = [path]
+    site = Site(partial(_load, path, build, files), build)
+    if not catalogue.is_known and site.farm:
+        catalogue.note_list(files, site.farm.warnings)
+    show_warnings(catalogue.warnings)
+    use(catalogue)
+    return site
+
+
+def _load(path: Path, build: Path, files: list[Path]) -> Farm:
+    """The farm; `files` get what else was looked at to find mistakes."""
+
+    def noted(file: Path) -> bytes:
+        files.append(file)
+        return read(file)
+
     with user_errors():
-        site = Site(_farm(path, {}), path_variable("build", "build").absolute())
-        needs = _needs(site)
+        found = farm.load(path, hypervisors=hypervisor.INEXPRESSIBLE, read=noted)
+        needs = _needs(Site(found, build))
         if needs:
-            _farm(path, needs)
-        show_warnings(site.farm.warnings)
-        return site
+            farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=noted)
+        return found
 
 
-def _farm(path: Path, needs: Mapping[str, int]) -> Farm:
-    return farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=read)
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _needs(site: Site) -> dict[str, int]:

@@ -1,17 +1,29 @@
 """The site: a farm, and the folder that its artifacts are built in."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.farm.model import Base, Farm, Guest, Image, Master, Tar, XenType
 
 
-@dataclass(frozen=True, slots=True)
 class Site:
-    """A farm, and where in `build` each of its artifacts is."""
+    """A farm, which may be one to be loaded when it is asked for, and where in `build` each of its artifacts is."""
 
-    farm: Farm
-    build: Path
+    __slots__ = ("_farm", "build")
+
+    def __init__(self, farm: Farm | Callable[[], Farm], build: Path) -> None:
+        self._farm = farm
+        self.build = build
+
+    def __getstate__(self) -> None:
+        raise TypeError("a site may be a large farm: nothing is gained by keeping it elsewhere")
+
+    @property
+    def farm(self) -> Farm:
+        """The farm."""
+        if not isinstance(self._farm, Farm):
+            self._farm = self._farm()
+        return self._farm
 
     @property
     def masters(self) -> tuple[Master, ...]:

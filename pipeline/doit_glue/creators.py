@@ -1,0 +1,155 @@
+"""Task creators: the functions of a dodo.py whose artifacts become doit's tasks.
+
+What they would list is in a catalogue, if nothing has changed. Then they are called only when something is to be built.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from functools import cached_property, wraps
+
+from doit.task import Task
+
+from pipeline.doit_glue.artifact import Artifact, Tasks
+from pipeline.doit_glue.artifact_task import ArtifactTask, entry_of
+from pipeline.doit_glue.catalogue import Catalogue, Entry
+from pipeline.doit_glue.user_errors import user_errors
+from pipeline.errors import GuestfarmError
+
+_COMPARED = Entry._fields.index("asked")
+"""Functions may be other objects each time, so of an entry only what comes before them is compared."""
+
+
+class _Loading:
+    """How tasks are loaded in this process."""
+
+    sources: dict[str, str]
+    """The file that each group's creator is in."""
+    catalogue: Catalogue | None = None
+    wanted: Sequence[str]
+    """What the user named on the command line; nothing: everything is to be loaded."""
+
+    def __init__(self) -> None:
+        self.sources = {}
+        self.want(())
+
+    def want(self, wanted: Sequence[str]) -> None:
+        """Load what is needed for these alone, or everything."""
+        self.wanted = wanted
+        self.__dict__.pop("names", None)
+
+    @cached_property
+    def names(self) -> set[str] | None:
+        """The tasks that are wanted and all that they need; None for every task."""
+        if not self.wanted or self.catalogue is None:
+            return None
+        groups = {group: self.catalogue.entries(group, source) for group, source in self.sources.items()}
+        tasks: dict[str, Entry] = {}
+        for group, entries in groups.items():
+            if entries is None:
+                return None
+            tasks.update((f"{group}:{entry.name}", entry) for entry in entries)
+        makers = {target: name for name, entry in tasks.items() for target in entry.targets}
+        ahead: list[str] = []
+        for text in self.wanted:
+            if text in groups:
+                text += ":*"  # noqa: PLW2901  # all of the group
+            found = [name for name in tasks if fnmatch(name, text)] if "*" in text else [makers.get(text, text)]
+            if not found or found[0] not in tasks:
+                return None  # doit says what it is, or that it is nothing
+            ahead.extend(found)
+        names: set[str] = set()
+        while ahead:
+            name = ahead.pop()
+            if name not in names:
+                names.add(name)
+                ahead.extend(makers[file] for file in tasks[name].files if file in makers)
+        return names
+
+
+_loading = _Loading()
+
+
+def use(catalogue: Catalogue) -> None:
+    """Take what `catalogue` knows for what creators would list, and note there what they do list."""
+    _loading.catalogue = catalogue
+
+
+def keep() -> None:
+    """Keep what creators have listed for later runs; there is a folder to build in now."""
+    if _loading.catalogue:
+        _loading.catalogue.save()
+
+
+@contextmanager
+def only(wanted: Sequence[str]) -> Iterator[None]:
+    """In the block, creators may leave out what is not needed for the tasks and targets that are `wanted`, if any."""
+    _loading.want(wanted)
+    try:
+        yield
+    finally:
+        _loading.want(())
+
+
+def everything() -> bool:
+    """Leave out nothing from now on. Whether anything was left out before."""
+    were_left_out = bool(_loading.wanted) and _loading.names is not None
+    _loading.want(())
+    return were_left_out
+
+
+def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
+    """The task creator `task_KIND` of a dodo.py, whose artifacts become tasks KIND:NAME in the group KIND.
+
+    It has to list the same artifacts as long as the guest list and the code are the same. An input that can change for
+    other reasons, as the digest of a file, is a callable that pickle can keep: a function of a module, or a partial.
+    """
+    group = creator.__name__.removeprefix("task_")
+    source = creator.__code__.co_filename
+    _loading.sources[group] = source
+
+    @wraps(creator)
+    def tasks() -> Iterator[Task]:
+        made = list(_tasks(group, source, creator))
+        yield Task(group, None, doc=creator.__doc__, has_subtask=True, task_dep=[task.name for task in made])
+        yield from made
+
+    return tasks
+
+
+def _tasks(group: str, source: str, creator: Callable[[], Tasks]) -> Iterable[ArtifactTask]:
+    catalogue = _loading.catalogue
+    entries = catalogue.entries(group, source) if catalogue else None
+    if catalogue is None or entries is None:
+        made = [ArtifactTask.of(group, artifact) for artifact in creator()]
+        if catalogue:
+            catalogue.note(group, source, [task.entry for task in made])
+        return made
+    names, listed = _loading.names, _Listed(group, creator, catalogue)
+    return [
+        ArtifactTask.listed(group, entry, listed)
+        for entry in entries
+        if names is None or f"{group}:{entry.name}" in names
+    ]
+
+
+class _Listed:
+    """The artifacts of a group, listed when the first one is asked for."""
+
+    def __init__(self, group: str, creator: Callable[[], Tasks], catalogue: Catalogue) -> None:
+        self._group = group
+        self._creator = creator
+        self._catalogue = catalogue
+
+    def __call__(self, entry: Entry) -> Artifact:
+        """The artifact of which `entry` is what was known. If it is no longer so, that is shown, and ends doit."""
+        with user_errors():
+            artifact = self._artifacts.get(entry.name)
+            if artifact is None or entry_of(artifact)[:_COMPARED] != entry[:_COMPARED]:
+                self._catalogue.forget(self._group)
+                raise GuestfarmError(f"what {self._group}:{entry.name} is made of has just changed", "run doit again")
+            return artifact
+
+    @cached_property
+    def _artifacts(self) -> dict[str, Artifact]:
+        return {artifact.name: artifact for artifact in self._creator()}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pipeline.errors import MasterError, quoted
 from pipeline.farm.model import Family, Guest
 from pipeline.farm.readers import did_you_mean
-from pipeline.image.layer import Entry, Metadata, Symlink
+from pipeline.image.layer import Entry, Metadata, Removal, Symlink
 from pipeline.image.tree import Tree
 from pipeline.system import configuration
 from pipeline.system.distribution import Distribution
@@ -17,6 +17,7 @@ _ARCHIVE_HEAD = 1 << 20
 """Bytes at the start of glibc's locale-archive that have all names in them: its header comes first, then these."""
 
 _KEYMAPS = ("usr/lib/kbd/keymaps", "usr/share/kbd/keymaps", "lib/kbd/keymaps", "usr/share/keymaps")
+_CONSOLE_SETUP = "etc/console-setup"
 _LAYOUTS = "usr/share/X11/xkb/symbols"
 
 
@@ -91,6 +92,9 @@ def _keyboard(keyboard: str, tree: Tree, system: Distribution) -> Iterator[Entry
             raise _unknown_keyboard(keyboard, did_you_mean(layout, tree.names(_LAYOUTS)) or "install console-setup")
         settings = {"XKBMODEL": "pc105", "XKBLAYOUT": layout, "XKBVARIANT": variant, "XKBOPTIONS": ""}
         yield from configuration.changed(tree, "etc/default/keyboard", settings)  # keyboard(5)
+        for name in tree.names(_CONSOLE_SETUP):  # it takes what it made of the settings before, while that is there
+            if name == "cached_setup_keyboard.sh" or name.endswith(".kmap.gz"):
+                yield Removal(f"{_CONSOLE_SETUP}/{name}")
         return
     known = {name.partition(".map")[0] for root in _KEYMAPS for name in _files(tree, root) if ".map" in name}
     if keyboard not in known:

@@ -20,6 +20,7 @@ MADE_BY_HAND = {
     "ext2-blocks-of-1K": ["-t", "ext2", "-b", "1024"],
     "ext3-small-inodes": ["-t", "ext3", "-I", "128"],
     "ext4": ["-t", "ext4"],
+    "ext4-without-a-journal": ["-t", "ext4", "-O", "^has_journal"],
     "ext4-uninit_bg": ["-t", "ext4", "-O", "uninit_bg,^metadata_csum"],
     "ext4-metadata_csum": ["-t", "ext4", "-O", "metadata_csum,^metadata_csum_seed"],
     "ext4-orphan_file": ["-t", "ext4", "-O", "metadata_csum,^metadata_csum_seed,orphan_file"],

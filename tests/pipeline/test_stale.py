@@ -75,6 +75,8 @@ def test_everything_is_made_once_by_threads(workshop: Workshop) -> None:
             id="how it runs",
         ),
         pytest.param("gateway: 10.0.0.1", "gateway: 10.0.0.2", [f"root:{guest}" for guest in GUESTS], id="gateway"),
+        pytest.param("10.0.0.11/24}", "10.0.0.11/24, locale: C.UTF-8}", ["root:deb01"], id="locale"),
+        pytest.param("debian.tar}", "debian.tar, family: suse}", [f"root:{guest}" for guest in GUESTS], id="family"),
         pytest.param("guests:", "# a comment\nguests:", [], id="comment"),
         pytest.param("  deb02: {address: 10.0.0.12/24}\n", "", [], id="guest removed"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.errors import MasterError
 from pipeline.farm.model import Family
-from pipeline.image.layer import Entry, text
+from pipeline.image.layer import Entry, Removal, text
 from pipeline.system import regional
 from pipeline.system.distribution import Distribution
 from tests.guests import guest
@@ -89,6 +89,16 @@ def test_other_settings_stay() -> None:
     assert written["etc/default/keyboard"] == (
         b'XKBLAYOUT=de\nBACKSPACE="guess"\nXKBMODEL=pc105\nXKBVARIANT=""\nXKBOPTIONS=""\n'
     )
+
+
+def test_debian_does_not_keep_the_keymap_that_it_made_before() -> None:
+    made = ["cached_setup_keyboard.sh", "cached_UTF-8_del.kmap.gz", "cached_setup_font.sh"]
+    layer = [*KNOWN, *(text(f"etc/console-setup/{name}", "") for name in made)]
+    entries = regional.entries(guest(keyboard="de"), rooted(*layer), Distribution(Family.DEBIAN, systemd=True))
+    assert [entry.path for entry in entries if isinstance(entry, Removal)] == [
+        "etc/console-setup/cached_UTF-8_del.kmap.gz",
+        "etc/console-setup/cached_setup_keyboard.sh",
+    ]
 
 
 def test_debian_13_has_the_locale_behind_a_symlink() -> None:

@@ -25,11 +25,13 @@ TEST_PACKAGES = \
     attr:setfattr \
     btrfs-progs:mkfs.btrfs \
     busybox-static:busybox \
+    chromium:chromium \
     cpio:cpio \
     dnsmasq-base:dnsmasq \
     dosfstools:mkfs.vfat \
     fdisk:sfdisk \
     gir1.2-nm-1.0:/usr/lib/x86_64-linux-gnu/girepository-1.0/NM-1.0.typelib \
+    graphviz:dot \
     grub-common:grub-mkimage \
     grub-efi-amd64-bin:/usr/lib/grub/x86_64-efi/kernel.img \
     grub-pc-bin:/usr/lib/grub/i386-pc/kernel.img \
@@ -45,7 +47,8 @@ TEST_PACKAGES = \
     qemu-utils:qemu-img \
     strace:strace \
     sudo:visudo \
-    xfsprogs:mkfs.xfs
+    xfsprogs:mkfs.xfs \
+    zsh:zsh
 
 LOCK = requirements.lock
 STAMP = .venv/set-up

@@ -26,7 +26,7 @@ _JSON = {
     "default": False,
     "help": "as JSON: a mapping of tasks to their state, reasons and causes",
 }
-_WORST = (State.MODIFIED, State.MISSING, State.STALE, State.IGNORED, State.FRESH)
+WORST = (State.MODIFIED, State.MISSING, State.STALE, State.IGNORED, State.FRESH)
 """States in the order in which they matter: a guest with several disks shows the first of theirs."""
 
 _ABSENT = "-"
@@ -60,7 +60,7 @@ class Status(ArtifactsCommand):
 
     def _show(self, shared: list[str], found: dict[str, Condition]) -> None:
         if shared:
-            rows = [(name, str(found[name].state), _why(found[name])) for name in shared]
+            rows = [(name, str(found[name].state), summary_of(found[name])) for name in shared]
             self.outstream.writelines([*table([("shared", "state", "why"), *rows]), "\n"])
 
     def _show_guests(self, guests: list[Guest], found: dict[str, Condition]) -> None:
@@ -70,14 +70,14 @@ class Status(ArtifactsCommand):
             cells: dict[str, list[Condition]] = {}
             for name in names(guest):
                 cells.setdefault(_column(name), []).append(found[name])
-            states = [_worst(cells[column]) if column in cells else _ABSENT for column in columns]
-            rows.append((guest.name, *states, _why(*(each for cell in cells.values() for each in cell))))
+            states = [worst(cells[column]) if column in cells else _ABSENT for column in columns]
+            rows.append((guest.name, *states, summary_of(*(each for cell in cells.values() for each in cell))))
         if rows:
             self.outstream.writelines(table([("guest", *columns, "why"), *rows]))
 
     def _summarize(self, guests: list[Guest], listed: list[str]) -> None:
         states = Counter(self.conditions[name].state for name in listed)
-        told = ", ".join(f"{states[state]} {state}" for state in reversed(_WORST) if states[state])
+        told = ", ".join(f"{states[state]} {state}" for state in reversed(WORST) if states[state])
         self.outstream.write(f"{counted(len(guests), 'guest')}, {counted(len(listed), 'artifact')}: {told}\n")
 
 
@@ -85,11 +85,12 @@ def _column(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _worst(conditions: Iterable[Condition]) -> str:
-    return str(min((condition.state for condition in conditions), key=_WORST.index))
+def worst(conditions: Iterable[Condition]) -> str:
+    """The state that matters most of artifacts in these conditions."""
+    return str(min((condition.state for condition in conditions), key=WORST.index))
 
 
-def _why(*conditions: Condition) -> str:
+def summary_of(*conditions: Condition) -> str:
     """The first thing to know of artifacts that are not fresh; `doit why` has the rest."""
     reasons = [reason for condition in conditions for reason in condition.reasons]
     reasons += [f"{cause} is made before it" for condition in conditions for cause in condition.causes]

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from pipeline.image import tar
@@ -48,6 +49,16 @@ def write_networkd(debian: Path, target: Path) -> None:
     _write(target, _networkd(debian))
 
 
+def write_netplan(tools: Path, debian: Path, target: Path) -> None:
+    """Debian with netplan, hence with networkd behind it; and with the other one's kernel and initrd."""
+    _write(target, chain(_without("network-manager", tools), _kernel(debian)))
+
+
+def write_networkmanager(tools: Path, debian: Path, target: Path) -> None:
+    """Debian with NetworkManager; and with the other one's kernel and initrd."""
+    _write(target, chain(_without("netplan.io", tools), _kernel(debian)))
+
+
 def read(archive: Path, path: str) -> bytes:
     """The contents of the file at `path` in a tar file."""
     for entry in tar.entries(archive):
@@ -70,13 +81,23 @@ def _busybox(debian: Path) -> Iterator[Entry]:
     yield from (entry for entry in tar.entries(debian) if entry.path.startswith("boot/"))
 
 
-def _networkd(debian: Path) -> Iterator[Entry]:
-    listed = read(debian, "var/lib/dpkg/info/ifupdown.list").decode().splitlines()
+def _kernel(debian: Path) -> Iterator[Entry]:
+    folders = ("boot/", "usr/lib/modules")
+    yield from (entry for entry in tar.entries(debian) if entry.path.startswith(folders))
+
+
+def _without(package: str, archive: Path) -> Iterator[Entry]:
+    listed = read(archive, f"var/lib/dpkg/info/{package}.list").decode().splitlines()
     # dpkg knows files by the names that they have in their packages; /sbin is a symlink to /usr/sbin by now.
-    gone = {name for path in listed for name in (path.removeprefix("/"), f"usr{path}")}
-    for entry in tar.entries(debian):
-        if isinstance(entry, File) and entry.path in gone:
-            continue
+    merged = {"bin", "lib", "lib64", "sbin"}
+    gone = {name for path in listed for name in (path.removeprefix("/"), f"usr{path}")} - merged
+    for entry in tar.entries(archive):
+        if not isinstance(entry, File | Symlink) or entry.path not in gone:
+            yield entry
+
+
+def _networkd(debian: Path) -> Iterator[Entry]:
+    for entry in _without("ifupdown", debian):
         if entry.path == "etc/systemd/system/multi-user.target.wants/ssh.service":
             socket = "sockets.target.wants/ssh.socket"
             yield Symlink(f"etc/systemd/system/{socket}", Metadata(mode=0o777), "/lib/systemd/system/ssh.socket")

@@ -4,6 +4,7 @@ import re
 from ipaddress import ip_interface
 from itertools import combinations
 
+from pipeline.farm.model import Nic
 from pipeline.image import ext
 from tests.boot import qemu
 from tests.boot.conftest import Boot
@@ -18,12 +19,11 @@ def test_is_the_machine_that_it_should_be(boot: Boot) -> None:
 
 
 def test_has_its_addresses_on_its_network_cards(boot: Boot) -> None:
-    macs = re.findall(r"^/sys/class/net/(\w+)/address:(.*)", boot.facts["MAC addresses"], re.MULTILINE)
-    lines = re.findall(r"^\d+: (\w+) +inet6? (\S+)(?: .*)? scope global", boot.facts["addresses"], re.MULTILINE)
-    assert len(boot.guest.nics) == (2 if boot.guest.name in {"networkd", "ext3"} else 1)
+    lines = re.findall(r"^\d+: (\S+) +inet6? (\S+)(?: .*)? scope global", boot.facts["addresses"], re.MULTILINE)
+    assert len(boot.guest.nics) == (1 if boot.guest.name in {"deb01", "deb02", "ext2", "ext4"} else 2)
     for nic in boot.guest.nics:
-        (card,) = (name for name, mac in macs if mac == nic.mac)
-        addresses = {ip_interface(address) for name, address in lines if name == card}
+        interface = card(boot, nic) if nic.vlan is None else vlan(boot, nic)
+        addresses = {ip_interface(address) for name, address in lines if name == interface}
         if nic.dhcp4:
             networks = [address.network for address in addresses if address.version == 4]
             assert networks == [ip_interface(f"{qemu.GATEWAY_BY_DHCP}/24").network]
@@ -32,10 +32,25 @@ def test_has_its_addresses_on_its_network_cards(boot: Boot) -> None:
             assert all(address.version == 6 for address in addresses - {*nic.addresses})  # routers may have given those
 
 
+def test_has_nothing_but_a_vlan_on_its_second_card(tool: Boot) -> None:
+    _, nic = tool.guest.nics
+    sizes = dict(re.findall(r"^\d+: ([^@:]+).* mtu (\d+) ", tool.facts["links"], re.MULTILINE))
+    assert sizes[vlan(tool, nic)] == sizes[card(tool, nic)] == str(nic.mtu)
+    with_addresses = re.findall(r"^\d+: (\S+) +inet6? .* scope global", tool.facts["addresses"], re.MULTILINE)
+    assert card(tool, nic) not in with_addresses
+    (route,) = nic.routes
+    routes = [line.split()[:5] for line in tool.facts["routes"].splitlines()]
+    assert [str(route.to), "via", str(route.via), "dev", vlan(tool, nic)] in routes
+
+
+def test_its_network_tool_has_no_complaints(tool: Boot) -> None:
+    assert tool.facts["complaints of networkd"] == ""
+
+
 def test_reaches_its_gateway(boot: Boot) -> None:
     for gateway in boot.guest.nics[0].gateways:
         assert f"default via {gateway} " in boot.facts["routes"]
-    assert boot.facts["routes"].count("default ") == 1
+    assert boot.facts["routes"].count("default ") == len(boot.guest.nics[0].gateways)
     assert boot.facts["gateway"] == "answers"
 
 
@@ -117,3 +132,17 @@ def test_shares_no_ssh_host_key(debians: dict[str, Boot]) -> None:
 
 def fingerprints(boot: Boot, fact: str = "host keys") -> set[str]:
     return set(re.findall(r"SHA256:\S+", boot.facts[fact]))
+
+
+def card(boot: Boot, nic: Nic) -> str:
+    """What the guest calls the card with the MAC address of `nic`; the VLAN on it, which has the same, aside."""
+    macs = re.findall(r"^/sys/class/net/(\w+)/address:(.*)", boot.facts["MAC addresses"], re.MULTILINE)
+    (name,) = (name for name, mac in macs if mac == nic.mac)
+    return str(name)
+
+
+def vlan(boot: Boot, nic: Nic) -> str:
+    """What it calls the VLAN interface on that card."""
+    links = re.findall(r"^\d+: (\S+)@(\S+): ", boot.facts["links"], re.MULTILINE)
+    (name,) = (name for name, parent in links if parent == card(boot, nic))
+    return str(name)

@@ -56,7 +56,14 @@ def _options() -> argparse.Namespace:
     add("questions", nargs="*", choices=choices, default=_ALL, metavar="QUESTION", help=f"of {', '.join(choices)}")
     add("--master", type=_existing, metavar="TAR", help="a root file system; else the built example farm's")
     add("--root", default="2G", metavar="SIZE", help="of the guests' root disks; else %(default)s")
-    add("--sizes", nargs="+", type=_count, default=[3, 100, 1000], metavar="GUESTS", help="for noop; else %(default)s")
+    add(
+        "--sizes",
+        nargs="+",
+        type=_count,
+        default=[3, 100, 1000, 10_000],
+        metavar="GUESTS",
+        help="for noop; else %(default)s",
+    )
     add("--rounds", type=_count, default=5, metavar="N", help="beside one to warm up; else %(default)s")
     add("--folder", type=_existing, default="/var/tmp", help="where to work, on the disk to measure; else %(default)s")
     return parser.parse_args()

@@ -6,16 +6,13 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from doit.task import Stream, Task
-
 from benchmarks.measure import Cost, cost_of_program
 from pipeline import farm
-from pipeline.doit_glue import Artifact, ArtifactTask
+from pipeline.doit_glue import Artifact
 from pipeline.tasks import Site
 
 _DODO = Path(__file__).parents[1] / "dodo.py"
@@ -65,13 +62,33 @@ class Workshop:
             raise RuntimeError(f"a second run was to find nothing to do, and made {executed[0]}")
         return cost
 
+    def other(self, batch: str, *arguments: str) -> Cost:
+        """Run doit with other `arguments` on the same list."""
+        return self._doit(self.folder / f"{batch}.yaml", *arguments)[0]
+
+    def changed(self, batch: str, memory: int) -> Cost:
+        """Run it once more after the last guest of the list was given another `memory`, in MiB."""
+        path = self.folder / f"{batch}.yaml"
+        before, _, _ = path.read_text().rpartition("memory: ")
+        path.write_text(f"{before}memory: {memory}M}}\n")
+        return self._doit(path)[0]
+
     def remove(self, site: Site) -> None:
         """Remove the artifacts of the guests of `site`."""
         for guest in site.farm.guests.values():
             shutil.rmtree(site.guest(guest))
 
-    def _doit(self, guests: Path) -> tuple[Cost, str]:
-        return cost_of_program(sys.executable, "-m", "doit", "-f", self.folder / _DODO.name, f"guests={guests}")
+    def _doit(self, guests: Path, *arguments: str) -> tuple[Cost, str]:
+        argv: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "doit",
+            "-f",
+            self.folder / _DODO.name,
+            *arguments,
+            f"guests={guests}",
+        ]
+        return cost_of_program(*argv)
 
     def _list(self, batch: str, count: int) -> Path:
         path = self.folder / f"{batch}.yaml"
@@ -98,7 +115,7 @@ class Workshop:
 
 def actions(*artifacts: Artifact) -> list[Callable[[], None]]:
     """What doit has the tasks of `artifacts` do, without doit around it."""
-    return [partial(_execute, ArtifactTask.of("alone", artifact)) for artifact in artifacts]
+    return [artifact.build for artifact in artifacts]
 
 
 def tiny_master(path: Path) -> None:
@@ -110,12 +127,6 @@ def tiny_master(path: Path) -> None:
             archive.addfile(member, BytesIO(data))
 
 
-def _execute(task: Task) -> None:
-    failure = task.execute(Stream(0))
-    if failure is not None:
-        raise RuntimeError(f"{task.name}: {failure.get_msg()}")
-
-
 def _guests(batch: str, count: int) -> Iterator[str]:
     """Lines for `count` guests: of each hundred, half are a range and half stand for themselves, as in a real list.
 
@@ -124,7 +135,7 @@ def _guests(batch: str, count: int) -> Iterator[str]:
     for start in range(0, count, 100):
         number, hundred = min(100, count - start), start // 100
         name, subnet = f"{batch}-{hundred}", f"10.{hundred // 250}.{hundred % 250}"
-        mac = f"02:00:00:{hundred // 256:02x}:{hundred % 256:02x}"
+        mac = f"00:16:3e:{128 + hundred // 256:02x}:{hundred % 256:02x}"
         if number > 1:
             half = number // 2
             addresses = f'address: "{subnet}.[1:{half}]/8", mac: "{mac}:[10:{half + 9}]"'

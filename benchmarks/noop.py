@@ -1,7 +1,8 @@
-"""A run that has nothing to do: doit on farms of several sizes, and ninja on graphs of the same shape."""
+"""A run that has nothing or little to do: doit on farms of several sizes, and ninja on graphs of the same shape."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from benchmarks import report
@@ -23,7 +24,13 @@ def run(folder: Path, sizes: Sequence[int], rounds: int) -> Iterator[str]:
     has_ninja = process.available("ninja")
     for size in sorted(sizes):
         workshop.doit(_BATCH, size)
-        ways = [Way("doit", partial(_idle_doit, workshop))]
+        last = list(workshop.site(_BATCH, size).farm.guests)[-1]
+        ways = [
+            Way("doit", partial(_idle_doit, workshop)),
+            Way("doit, one guest changed", partial(_changed, workshop, count(1000))),
+            Way("doit root:GUEST config:GUEST", partial(_other, workshop, f"root:{last}", f"config:{last}")),
+            Way("doit list", partial(_other, workshop, "list")),
+        ]
         if has_ninja:
             _write_graph(graph, workshop.site(_BATCH, size))
             cost_of_program("ninja", "-C", graph)
@@ -66,6 +73,14 @@ def _inside(paths: Iterable[str], site: Site) -> list[str]:
 
 def _idle_doit(workshop: Workshop, _: Path) -> Cost:
     return workshop.idle(_BATCH)
+
+
+def _changed(workshop: Workshop, memory: Iterator[int], _: Path) -> Cost:
+    return workshop.changed(_BATCH, next(memory))
+
+
+def _other(workshop: Workshop, *arguments: str | Path) -> Cost:
+    return workshop.other(_BATCH, *map(str, arguments[:-1]))
 
 
 def _idle_ninja(graph: Path, _: Path) -> Cost:

@@ -23,7 +23,9 @@ _DRAFT = ".draft-"
 
 
 @contextmanager
-def publish(target: Path, *, mode: int = SECRET, room: int = 0, allocated: bool = False) -> Iterator[Path]:
+def publish(
+    target: Path, *, mode: int = SECRET, room: int = 0, allocated: bool = False, sync_name: bool = True
+) -> Iterator[Path]:
     """A draft beside `target` to be filled by the block, then synced to the disk and renamed to `target` in one step.
 
     If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails,
@@ -47,7 +49,8 @@ def publish(target: Path, *, mode: int = SECRET, room: int = 0, allocated: bool 
             raise
         finally:
             draft.unlink(missing_ok=True)
-        sync_directory(target.parent)
+        if sync_name:
+            sync_directory(target.parent)
     except OSError as error:
         place = target if error.filename is None or str(error.filename) == str(draft) else error.filename
         raise ImageError(f"{place}: {error.strerror or error}") from error
@@ -65,15 +68,15 @@ def replace(image: Path, *, room: int, allocated: bool) -> Iterator[Path]:
             os.chown(draft, status.st_uid, status.st_gid)
 
 
-def publish_text(target: Path, text: str, *, mode: int = PUBLIC) -> None:
+def publish_text(target: Path, text: str, *, mode: int = PUBLIC, sync_name: bool = True) -> None:
     """Publish a file of `text`."""
-    with publish(target, mode=mode, room=len(text)) as draft:
+    with publish(target, mode=mode, room=len(text), sync_name=sync_name) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
-def publish_link(target: Path, source: Path) -> None:
-    """Publish another name for `source`, or a copy where the file system gives it no more names."""
-    with publish(target, mode=PUBLIC) as draft:
+def publish_link(target: Path, source: Path, *, sync_name: bool = True) -> None:
+    """Publish another name for the published `source`, or a copy where the file system gives it no more names."""
+    with publish(target, mode=PUBLIC, sync_name=sync_name) as draft:
         try:
             draft.hardlink_to(source)
         except OSError as error:
@@ -105,7 +108,8 @@ def _sync(path: Path, mode: int) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
+        if os.fstat(descriptor).st_nlink == 1:  # what has another name was synced when it got that one
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

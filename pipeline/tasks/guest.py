@@ -145,10 +145,11 @@ def _build_root(populated: Path, target: Path, guest: Guest) -> None:
 
 
 def _build_config(texts: dict[Path, str], modes: list[int], links: dict[Path, Path]) -> None:
+    *_, last = (*texts, *links)  # all are in one folder
     for (target, text), mode in zip(texts.items(), modes, strict=True):
-        publish_text(target, text, mode=mode)
+        publish_text(target, text, mode=mode, sync_name=target == last)
     for target, source in links.items():
-        publish_link(target, source)
+        publish_link(target, source, sync_name=target == last)
 
 
 def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:

@@ -35,6 +35,16 @@ def test_same_bytes_at_any_time(tmp_path: Path) -> None:
     run("cmp", tmp_path / "first", tmp_path / "second")
 
 
+@pytest.mark.parametrize("size", [MIB, MIB + 4097, 4 * 1024 * MIB])
+def test_the_second_of_a_size_is_what_mkswap_makes(size: int, tmp_path: Path) -> None:
+    swap.build(tmp_path / "first", size, UUID("11111111-2222-4333-8444-555555555555"))
+    swap.build(tmp_path / "second", size, UUID_OF_SWAP)
+    with (tmp_path / "by hand").open("wb") as file:
+        file.truncate(size)
+    run("mkswap", "--pagesize", "4096", "--uuid", str(UUID_OF_SWAP), tmp_path / "by hand")
+    run("cmp", tmp_path / "second", tmp_path / "by hand")
+
+
 def test_too_small(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="mkswap failed with exit code 1"):
         swap.build(tmp_path / "swap.img", 4096, UUID_OF_SWAP)

@@ -17,6 +17,7 @@ BUILD_PACKAGES = \
     gpg:gpg \
     mmdebstrap:mmdebstrap \
     mount:mount \
+    openssh-client:ssh-keygen \
     uidmap:newuidmap \
     util-linux:mkswap
 TEST_PACKAGES = \

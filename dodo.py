@@ -37,6 +37,18 @@ def task_populate() -> tasks.Tasks:
 
 
 @tasks.artifacts
+def task_keys() -> tasks.Tasks:
+    """Guests' SSH host keys, which are made once and kept in keys/."""
+    yield from tasks.host_keys.tasks(site)
+
+
+@tasks.artifacts
+def task_known_hosts() -> tasks.Tasks:
+    """All guests' host keys, for those who connect to them."""
+    yield from tasks.host_keys.trust(site)
+
+
+@tasks.artifacts
 def task_root() -> tasks.Tasks:
     """Guests' root disks: clones of bases, each with its own identity."""
     yield from tasks.guest.roots(site)

@@ -48,7 +48,7 @@ class Workshop:
 
     def site(self, batch: str, count: int) -> Site:
         """The site with a farm of just this batch."""
-        return Site(farm.load(self._list(batch, count)), self.folder / "build")
+        return Site(farm.load(self._list(batch, count)), self.folder / "build", self.folder / "keys")
 
     def doit(self, batch: str, count: int) -> Cost:
         """Run doit on the list of just this batch."""

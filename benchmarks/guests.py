@@ -103,7 +103,7 @@ class _Bench:
         (guest,) = site.farm.guests.values()
         base = site.populated(guest.base)
         with ext.open(base, write=False) as tree:
-            own = edits.prepare(system.identity(guest, tree, Path.read_bytes), tree, workshop.folder / "edits")
+            own = edits.prepare(system.identity(guest, tree, Path.read_bytes, {}), tree, workshop.folder / "edits")
         configuration = (site.guest(guest) / f"{guest.name}.cfg").read_text()
         return cls(workshop, guest, base, own, configuration, rounds)
 

@@ -54,6 +54,7 @@ GUEST = Guest(
     disks=(),
     nics=(nic("10.0.0.11/24", "10.0.0.1", "10.0.0.1", "9.9.9.9"),),
     users=(),
+    host_keys=None,
     hypervisors=("xen",),
     host_kernel=None,
     extra="",

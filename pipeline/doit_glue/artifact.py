@@ -32,6 +32,7 @@ class Artifact(NamedTuple):
     build: Callable[[], None]
     targets: list[str]
     files: list[str]
+    tasks: list[str]
     inputs: Inputs
     space: Space | None
 
@@ -47,16 +48,17 @@ def artifact(  # noqa: PLR0913  # as many facts as an artifact has
     *,
     targets: Sequence[File],
     files: Sequence[File] = (),
+    tasks: Sequence[str] = (),
     inputs: Inputs,
     space: Space | None = None,
 ) -> Artifact:
     """An artifact that `build` makes, `targets` of `files` and `inputs`; it is stale when one of these changes.
 
+    `tasks` come before it, besides those that make `files`.
     A GuestfarmError of `build` is the failure of its task, without a traceback.
     """
-    return Artifact(
-        name, doc, build, [os.fspath(path) for path in targets], [os.fspath(path) for path in files], inputs, space
-    )
+    made, read = [os.fspath(path) for path in targets], [os.fspath(path) for path in files]
+    return Artifact(name, doc, build, made, read, [*tasks], inputs, space)
 
 
 class Recorded:

@@ -34,26 +34,28 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
     @classmethod
     def of(cls, group: str, artifact: Artifact) -> "ArtifactTask":
         """The task of the `group` that makes `artifact`."""
-        task = cls._new(group, artifact.name, artifact.targets, artifact.files)
+        task = cls._new(group, artifact.name, artifact.targets, artifact.files, artifact.tasks)
         task._artifact = artifact
         return task
 
     @classmethod
     def listed(cls, group: str, entry: Entry, find: Callable[[Entry], Artifact]) -> "ArtifactTask":
         """The task of an artifact in a catalogue; `find` gives the artifact itself."""
-        task = cls._new(group, entry.name, entry.targets, entry.files)
+        task = cls._new(group, entry.name, entry.targets, entry.files, entry.tasks)
         task._entry = entry
         task._find = find
         return task
 
     @classmethod
-    def _new(cls, group: str, name: str, targets: Sequence[str], files: Sequence[str]) -> "ArtifactTask":
+    def _new(
+        cls, group: str, name: str, targets: Sequence[str], files: Sequence[str], tasks: Sequence[str]
+    ) -> "ArtifactTask":
         task: ArtifactTask = cls.__new__(cls)
         task.name = f"{group}:{name}"
         task.subtask_of = group
         task.targets = [*targets]
         task.file_dep = _set(*files)
-        task.task_dep = []
+        task.task_dep = [*tasks]
         task.values = {}
         return task
 
@@ -162,6 +164,7 @@ def entry_of(artifact: Artifact) -> Entry:
         str(first_line(artifact.doc)),
         tuple(artifact.targets),
         tuple(artifact.files),
+        tuple(artifact.tasks),
         fingerprint.of_inputs(inputs),
         fingerprint.callables(inputs),
     )

@@ -38,6 +38,8 @@ class Entry(NamedTuple):
     doc: str
     targets: tuple[str, ...]
     files: tuple[str, ...]
+    tasks: tuple[str, ...]
+    """What comes before it besides what makes its files."""
     inputs: bytes
     """The fingerprint of those inputs that are values."""
     asked: Asked

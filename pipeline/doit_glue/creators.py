@@ -64,6 +64,8 @@ class _Loading:
             if name not in names:
                 names.add(name)
                 ahead.extend(makers[file] for file in tasks[name].files if file in makers)
+                if before := tasks[name].tasks:
+                    ahead.extend(each for each in tasks if each.partition(":")[0] in before or each in before)
         return names
 
 

@@ -38,6 +38,7 @@ def farm(draft: Draft) -> Farm:
             disks=_disks(name, listed),
             nics=tuple(card.nic(name) for card in listed.cards),
             users=users_of(listed),
+            host_keys=fields[keys.HOST_KEYS],
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
             extra=fields[keys.EXTRA] or "",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pipeline.farm import names
 from pipeline.farm.disks import DISKS
-from pipeline.farm.model import Action, Allocation, FileSystem, LibvirtType, XenDevices, XenType
+from pipeline.farm.model import Action, Allocation, FileSystem, HostKey, LibvirtType, XenDevices, XenType
 from pipeline.farm.nics import FIRST, NETWORK
 from pipeline.farm.readers import Choice, Many, Number, Or, Size
 from pipeline.farm.table import Key, Section, Shorthand, Table
@@ -51,6 +51,14 @@ KEYBOARD: Final[Key[str | None]] = Key(
     "keyboard", Or("none", names.KEYBOARD), "the layout of its keyboard; none: the master's", None
 )
 
+# An RSA key takes a second of a processor; what knows neither of the others is older than OpenSSH 5.7 of 2011.
+HOST_KEYS: Final[Key[tuple[HostKey, ...] | None]] = Key(
+    "host_keys",
+    Or("first-boot", Many(Choice(tuple(HostKey)))),
+    "the kinds of SSH host keys that it has from the first boot on, or that the first boot makes them",
+    (HostKey.ED25519, HostKey.ECDSA),
+)
+
 HYPERVISORS: Final = Key("hypervisors", Many(names.HYPERVISOR, minimum=1), "what to configure it for", ("xen",))
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
 RAMDISK: Final[Key[PurePosixPath | None]] = Key(
@@ -82,7 +90,7 @@ LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alon
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
-    USERS,
+    *(USERS, HOST_KEYS),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(XEN, LIBVIRT),

@@ -186,6 +186,14 @@ class User:
     comment: str | None = None
 
 
+class HostKey(StrEnum):
+    """The kinds of host keys that sshd has today; see ssh-keygen(1)."""
+
+    ED25519 = "ed25519"
+    ECDSA = "ecdsa"
+    RSA = "rsa"
+
+
 class Action(StrEnum):
     """What a hypervisor does with a guest that has ended in some way."""
 
@@ -257,6 +265,8 @@ class Guest:
     """What it has besides root and swap, in the order of the list."""
     nics: tuple[Nic, ...]
     users: tuple[User, ...]
+    host_keys: tuple[HostKey, ...] | None
+    """The kinds of SSH host keys that it has before it boots; None: its first boot makes them."""
     hypervisors: tuple[str, ...]
     host_kernel: HostKernel | None
     extra: str

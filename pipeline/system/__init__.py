@@ -7,7 +7,7 @@ hosts), mounts (fstab), the resolver, what is regional (time zone, locale, keybo
 (accounts, homes), and the network tools, of which a master has one. `identity()` puts them together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pipeline.farm.model import Guest
 from pipeline.farm.users import Read
@@ -30,16 +30,16 @@ The rules call another network interface eth0: that with the master's MAC addres
 """
 
 
-def identity(guest: Guest, tree: Tree, read: Read) -> list[Entry]:
+def identity(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes]) -> list[Entry]:
     """Everything that makes a clone of the file system `tree` the root disk of `guest`.
 
-    `read` reads the files of this machine that the list names. Raises MasterError when the master lacks what that
-    takes.
+    `read` reads the files of this machine that the list names; `host_keys` are files of SSH host keys. Raises
+    MasterError when the master lacks what that takes.
     """
-    return list(_entries(guest, tree, read))
+    return list(_entries(guest, tree, read, host_keys))
 
 
-def _entries(guest: Guest, tree: Tree, read: Read) -> Iterator[Entry]:
+def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes]) -> Iterator[Entry]:
     system = distribution.of(tree, guest.base.master.family)
     yield from names.entries(guest, tree, system)
     yield from mounts.entries(guest, tree)
@@ -47,7 +47,7 @@ def _entries(guest: Guest, tree: Tree, read: Read) -> Iterator[Entry]:
     yield from resolver.entries(guest, tree)
     yield from regional.entries(guest, tree, system)
     yield from selinux.entries(guest, tree)
-    yield from ssh.entries(tree)
+    yield from ssh.entries(guest, tree, host_keys)
     yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
     if tree.readlink("var/lib/dbus/machine-id") is None:
         yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own

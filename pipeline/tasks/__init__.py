@@ -17,7 +17,7 @@ from pipeline.doit_glue import (
 )
 from pipeline.farm.model import Farm
 from pipeline.material.files import read
-from pipeline.tasks import base, guest, kernel, master
+from pipeline.tasks import base, guest, host_keys, kernel, master
 from pipeline.tasks.site import Site
 
 
@@ -31,7 +31,7 @@ def load() -> Site:
     path, build = path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute()
     catalogue = Catalogue(build / "catalogue", (str(path), _digest(path), str(build)))
     files = [path]
-    site = Site(partial(_load, path, build, files), build)
+    site = Site(partial(_load, path, build, files), build, _keys(path))
     if not catalogue.is_known and site.farm:
         catalogue.note_list(files, site.farm.warnings)
     show_warnings(catalogue.warnings)
@@ -48,10 +48,15 @@ def _load(path: Path, build: Path, files: list[Path]) -> Farm:
 
     with user_errors():
         found = farm.load(path, hypervisors=hypervisor.INEXPRESSIBLE, read=noted)
-        needs = _needs(Site(found, build))
+        needs = _needs(Site(found, build, _keys(path)))
         if needs:
             farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=noted)
         return found
+
+
+def _keys(path: Path) -> Path:
+    """The folder of SSH host keys, which are the user's own, as the list in the file `path` is."""
+    return path.absolute().parent / "keys"
 
 
 def _digest(path: Path) -> str | None:
@@ -71,4 +76,4 @@ def _needs(site: Site) -> dict[str, int]:
     }
 
 
-__all__ = ["Site", "Tasks", "artifacts", "base", "guest", "kernel", "load", "master"]
+__all__ = ["Site", "Tasks", "artifacts", "base", "guest", "host_keys", "kernel", "load", "master"]

@@ -16,7 +16,7 @@ from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material.files import read
 from pipeline.system import homes, selinux
-from pipeline.tasks import base
+from pipeline.tasks import base, host_keys
 from pipeline.tasks.site import Site
 
 _USERS: dict[int, dict[str, Json]] = {}
@@ -34,9 +34,9 @@ def roots(site: Site) -> Tasks:
         yield artifact(
             guest.name,
             f"{guest.name}'s root disk: {guest.base.name} with its own identity",
-            partial(_build_root, populated, site.guest(guest) / _ROOT, guest),
+            partial(_build_root, site, guest),
             targets=[site.guest(guest) / _ROOT],
-            files=[populated],
+            files=[populated, *([public] if (public := host_keys.public(site, guest)) else ())],
             inputs={
                 "recipe": system.RECIPE,
                 "name": guest.name,
@@ -48,6 +48,7 @@ def roots(site: Site) -> Tasks:
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
                 "users": partial(_users, guest.users),
+                "host keys": None if guest.host_keys is None else [*guest.host_keys],
                 "family": guest.base.master.family,
                 "time zone": guest.timezone,
                 "locale": guest.locale,
@@ -106,7 +107,8 @@ def names(guest: Guest) -> list[str]:
     """The names of the tasks that make a guest's files."""
     swap_name = [f"swap:{guest.name}"] if guest.swap is not None else []
     disk_names = [f"disk:{guest.name}:{each.name}" for each in guest.disks]
-    return [f"root:{guest.name}", *swap_name, *disk_names, f"config:{guest.name}"]
+    keys_name = [f"keys:{guest.name}"] if guest.host_keys else []
+    return [*keys_name, f"root:{guest.name}", *swap_name, *disk_names, f"config:{guest.name}"]
 
 
 def configs(site: Site) -> Tasks:
@@ -136,10 +138,11 @@ def _root_space(site: Site, guest: Guest) -> int:
     return 0 if not full and shares_blocks(site.build) else base.populated_space(site, guest.base)
 
 
-def _build_root(populated: Path, target: Path, guest: Guest) -> None:
+def _build_root(site: Site, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
+    identity = partial(system.identity, guest, read=read, host_keys=host_keys.private(site, guest))
     try:
-        root.build(populated, target, partial(system.identity, guest, read=read), guest.root_uuid, allocate=allocate)
+        root.build(site.populated(guest.base), site.guest(guest) / _ROOT, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
         raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
 

@@ -9,11 +9,13 @@ from pipeline.farm.model import Base, Farm, Guest, Image, Master, Tar, XenType
 class Site:
     """A farm, which may be one to be loaded when it is asked for, and where in `build` each of its artifacts is."""
 
-    __slots__ = ("_farm", "build")
+    __slots__ = ("_farm", "build", "keys")
 
-    def __init__(self, farm: Farm | Callable[[], Farm], build: Path) -> None:
+    def __init__(self, farm: Farm | Callable[[], Farm], build: Path, keys: Path) -> None:
         self._farm = farm
         self.build = build
+        self.keys = keys
+        """Where guests' SSH host keys are, in a folder for each."""
 
     def __getstate__(self) -> None:
         raise TypeError("a site may be a large farm: nothing is gained by keeping it elsewhere")

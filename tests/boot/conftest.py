@@ -47,6 +47,7 @@ _VARIANTS = """\
         master: networkd
         memory: 512M
         root: 2G
+        host_keys: first-boot
         extra: none
       ext2: {address: 10.0.0.32/24, root: {size: 64M, fs: ext2}, swap: none}
       ext3:

@@ -41,7 +41,13 @@ SSH = [
 
 def build(base: Path, whose: Guest, *, allocate: bool = False) -> Path:
     target = base.with_name(f"{whose.name}.img")
-    root.build(base, target, partial(system.identity, whose, read=Path.read_bytes), whose.root_uuid, allocate=allocate)
+    root.build(
+        base,
+        target,
+        partial(system.identity, whose, read=Path.read_bytes, host_keys={}),
+        whose.root_uuid,
+        allocate=allocate,
+    )
     images.check(target)
     return target
 

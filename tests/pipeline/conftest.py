@@ -39,13 +39,13 @@ TINY_MASTER: Mapping[str, bytes | None] = {
 
 TINY_LIST = """\
     farm: tiny
-    masters:
-      debian: {tar: debian.tar}
+    masters: {debian: {tar: debian.tar}}
     defaults:
       master: debian
       root: 16M
       swap: 1M
       network: {bridge: xenbr0, gateway: 10.0.0.1}
+      host_keys: first-boot
     guests:
       deb01: {address: 10.0.0.11/24}
       deb02: {address: 10.0.0.12/24}

@@ -43,8 +43,8 @@ def problems(text: str | bytes, needs: dict[str, int] | None = None) -> list[str
 A_SIZE = "expected a size like 512M, found"
 AN_ADDRESS = "expected an address with its prefix length like 10.0.0.11/24, found"
 GUEST_KEYS = (
-    "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, timezone, locale,"
-    " keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot, on_crash, xen, libvirt"
+    "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, host_keys, timezone,"
+    " locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot, on_crash, xen, libvirt"
 )
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"

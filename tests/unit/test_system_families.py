@@ -135,7 +135,7 @@ SHAPES: dict[str, tuple[list[Entry], set[str]]] = {
 
 @pytest.mark.parametrize(("layer", "expected"), SHAPES.values(), ids=SHAPES)
 def test_files(layer: list[Entry], expected: set[str]) -> None:
-    written = system.identity(guest(), rooted(*layer), unread)
+    written = system.identity(guest(), rooted(*layer), unread, {})
     assert {entry.path for entry in written if isinstance(entry, File)} == expected
 
 
@@ -144,7 +144,7 @@ def unread(*_: object) -> bytes:
 
 
 def of(layer: list[Entry], whose: Guest) -> dict[str, str]:
-    return {path: data.decode() for path, data in contents(system.identity(whose, rooted(*layer), unread)).items()}
+    return {path: data.decode() for path, data in contents(system.identity(whose, rooted(*layer), unread, {})).items()}
 
 
 def test_old_host_names_are_whole() -> None:

@@ -15,12 +15,12 @@ SYSTEMD = text("etc/systemd/system/default.target", "")
 
 
 def removed(*layer: Entry) -> set[str]:
-    entries = system.identity(guest(nics=()), tree(*layer), Path.read_bytes)
+    entries = system.identity(guest(nics=()), tree(*layer), Path.read_bytes, {})
     return {entry.path for entry in entries if isinstance(entry, Removal)}
 
 
 def test_machine_id_is_the_guests_own() -> None:
-    written = contents(system.identity(guest(nics=()), tree(), Path.read_bytes))
+    written = contents(system.identity(guest(nics=()), tree(), Path.read_bytes, {}))
     assert written["etc/machine-id"] == f"{MACHINE_ID}\n".encode()
 
 
@@ -49,7 +49,7 @@ def test_all_host_keys_go_and_nothing_else_of_ssh() -> None:
 
 
 def test_first_boot_makes_new_host_keys() -> None:
-    layer = list(ssh.entries(tree(text("usr/sbin/sshd", ""), SYSTEMD)))
+    layer = list(ssh.entries(guest(), tree(text("usr/sbin/sshd", ""), SYSTEMD), {}))
     unit = "etc/systemd/system/guest-ssh-host-keys.service"
     lines = contents(layer)[unit].decode().splitlines()
     assert "ExecStart=/usr/bin/ssh-keygen -A" in lines
@@ -60,16 +60,17 @@ def test_first_boot_makes_new_host_keys() -> None:
 
 
 def test_keys_go_even_without_a_server() -> None:
-    assert list(ssh.entries(tree(text("etc/ssh/ssh_host_rsa_key", "")))) == [Removal("etc/ssh/ssh_host_rsa_key")]
+    key = "etc/ssh/ssh_host_rsa_key"
+    assert list(ssh.entries(guest(), tree(text(key, "")), {"ssh_host_rsa_key": b"ours"})) == [Removal(key)]
 
 
 def test_a_server_that_nobody_would_make_keys_for() -> None:
     with pytest.raises(MasterError, match="an SSH server but no systemd"):
-        list(ssh.entries(tree(text("usr/sbin/sshd", ""))))
+        list(ssh.entries(guest(), tree(text("usr/sbin/sshd", "")), {}))
 
 
 def test_files_that_are_no_utf8_come_through() -> None:
     master = tree(file("etc/hosts", b"# B\xfcro\n127.0.0.1 localhost\n"), file("etc/fstab", b"# B\xfcro\n"))
-    written = contents(system.identity(guest(nics=()), master, Path.read_bytes))
+    written = contents(system.identity(guest(nics=()), master, Path.read_bytes, {}))
     assert written["etc/hosts"].startswith(b"# B\xfcro\n127.0.0.1 localhost\n")
     assert written["etc/fstab"].startswith(b"# B\xfcro\n")

@@ -17,6 +17,7 @@ from pipeline import process, system, tasks
 from pipeline.errors import ProcessError
 from pipeline.farm.model import Guest
 from pipeline.image import ext
+from pipeline.material.tree import walk
 
 _ACTIONS, _DOIT = "Guestfarm, the three actions alone", "Guestfarm, each guest more in a doit run"
 _SPARSE, _REFLINK, _PLAIN = "--sparse=always", "--reflink=always", "--sparse=never"
@@ -103,7 +104,9 @@ class _Bench:
         (guest,) = site.farm.guests.values()
         base = site.populated(guest.base)
         with ext.open(base, write=False) as tree:
-            own = edits.prepare(system.identity(guest, tree, Path.read_bytes, {}), tree, workshop.folder / "edits")
+            own = edits.prepare(
+                system.identity(guest, tree, Path.read_bytes, {}, walk), tree, workshop.folder / "edits"
+            )
         configuration = (site.guest(guest) / f"{guest.name}.cfg").read_text()
         return cls(workshop, guest, base, own, configuration, rounds)
 

@@ -24,6 +24,7 @@ from types import MappingProxyType
 
 from pipeline.errors import ListError
 from pipeline.farm import advice, build, checks, schema, source
+from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
 from pipeline.farm.model import Farm
 from pipeline.farm.nodes import Fault, ReadingError
@@ -38,25 +39,28 @@ def load(
     *,
     hypervisors: Hypervisors | None = None,
     read: Read | None = None,
+    walk: Walk | None = None,
 ) -> Farm:
     """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
 
     `needs` has, for masters whose contents are known, the smallest root disk in bytes. `hypervisors` are those that
     guests can be configured for, with what each cannot express; without them, any name is taken for one. `read` reads
-    the files that guests are made of; without it, nobody looks into them. Raises ListError with every problem of the
-    list at once, other GuestfarmErrors when the file cannot be read.
+    the files that guests are made of, and `walk` the folders; without them, nobody looks into them. Raises ListError
+    with every problem of the list at once, other GuestfarmErrors when the file cannot be read.
     """
     with _no_garbage_collection():
-        return _load(path, needs, hypervisors, read)
+        return _load(path, needs, hypervisors, read, walk)
 
 
-def _load(path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None, read: Read | None) -> Farm:
+def _load(
+    path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None, read: Read | None, walk: Walk | None
+) -> Farm:
     try:
         document = source.read(path)
     except ReadingError as error:
         raise _list_error(path, error.faults) from error
     draft, faults = schema.read(document.root, path.absolute().parent)
-    faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read)]
+    faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read, walk)]
     if faults:
         raise _list_error(path, faults)
     warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))

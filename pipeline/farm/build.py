@@ -3,11 +3,24 @@
 from collections.abc import Callable
 from functools import cache
 
-from pipeline.farm import disks, users
+from pipeline.farm import disks, files, users
 from pipeline.farm import guests as keys
 from pipeline.farm.entries import Listed
 from pipeline.farm.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
-from pipeline.farm.model import Allocation, Base, Disk, Farm, FileSystem, Guest, HostKernel, Image, Libvirt, User, Xen
+from pipeline.farm.model import (
+    Allocation,
+    Base,
+    Disk,
+    Farm,
+    FileSystem,
+    Guest,
+    HostKernel,
+    Image,
+    Libvirt,
+    PutFile,
+    User,
+    Xen,
+)
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 
@@ -24,6 +37,8 @@ def farm(draft: Draft) -> Farm:
         return Base(master=made, filesystem=filesystem, size=size, allocation=allocation)
 
     users_of = _users(draft)
+    files_of = _files(draft)
+    roles = {key: files.role(key, fields, draft.folder) for key, fields in (draft.roles or {}).items() if fields}
 
     def guest(listed: Listed) -> Guest:
         fields = listed.fields
@@ -38,6 +53,8 @@ def farm(draft: Draft) -> Farm:
             disks=_disks(name, listed),
             nics=tuple(card.nic(name) for card in listed.cards),
             users=users_of(listed),
+            roles=tuple(roles[key] for key in fields[files.ROLES]),
+            files=files_of(listed),
             host_keys=fields[keys.HOST_KEYS],
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),
@@ -76,6 +93,19 @@ def _users(draft: Draft) -> Callable[[Listed], tuple[User, ...]]:
         return made[id(given)]
 
     return users_of
+
+
+def _files(draft: Draft) -> Callable[[Listed], tuple[PutFile, ...]]:
+    """The same with files."""
+    made: dict[int, tuple[PutFile, ...]] = {}
+
+    def files_of(listed: Listed) -> tuple[PutFile, ...]:
+        given = listed.fields[files.FILES]
+        if id(given) not in made:
+            made[id(given)] = files.put_files(files.merged(draft.defaults, listed.own), draft.folder)
+        return made[id(given)]
+
+    return files_of
 
 
 def _disks(farm: str, listed: Listed) -> tuple[Disk, ...]:

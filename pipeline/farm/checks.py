@@ -6,8 +6,9 @@ from functools import partial
 from itertools import chain
 
 from pipeline.errors import quoted
-from pipeline.farm import nic_rules, rules, sharing, users
+from pipeline.farm import files, nic_rules, rules, sharing, users
 from pipeline.farm.entries import Entry, Listed
+from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
 from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
 from pipeline.farm.schema import FARM, Draft
@@ -18,12 +19,16 @@ Rule = Callable[[Listed], Iterator[Fault]]
 
 
 def check(
-    draft: Draft, needs: Mapping[str, int], hypervisors: Hypervisors | None, read: Read | None = None
+    draft: Draft,
+    needs: Mapping[str, int],
+    hypervisors: Hypervisors | None,
+    read: Read | None = None,
+    walk: Walk | None = None,
 ) -> list[Fault]:
     """Everything that breaks a rule. `needs` has, for masters whose contents are known, the smallest root in bytes.
 
     `hypervisors` are those that are known, None where there is no telling. `read` reads the files that guests are made
-    of; without it, nobody looks into them.
+    of, and `walk` the folders; without them, nobody looks into them.
     """
     own_rules: tuple[Rule, ...] = (
         rules.keys_are_given,
@@ -41,6 +46,7 @@ def check(
     faults = [each for entry in draft.entries for rule in own_rules for each in _first_breach(rule, entry)]
     entries, same_names = _unique_names(draft.entries)
     faults += first_at_each_place(_users(draft, read))
+    faults += first_at_each_place(_files(draft, read, walk))
     return [
         *faults,
         *same_names,
@@ -73,6 +79,23 @@ def _users(draft: Draft, read: Read | None) -> Iterator[Fault]:
                     found = users.check(users.merged(draft.defaults, guest.own), guest.own.node(USERS))
                     found = chain(found, users.check_files(users.given(guest.own), draft.folder, read))
                     yield from (each.under("guests", guest.name, USERS.name) for each in found)
+
+
+def _files(draft: Draft, read: Read | None, walk: Walk | None) -> Iterator[Fault]:
+    """What is wrong with the files of roles, of the defaults and of guests, and with the names of roles."""
+    for name, role in (draft.roles or {}).items():
+        if role is not None:
+            found = [*files.check_sources(role, draft.folder, read), *files.check_tree(role, draft.folder, walk)]
+            yield from (each.under("roles", name) for each in found)
+    owners: list[tuple[str, tuple[str, ...], Fields]] = [("defaults", (), draft.defaults)]
+    owners += [("guests", (guest.name,), guest.own) for entry in draft.entries for guest in entry]
+    for kind, owner, given in owners:
+        with suppress(BrokenError):
+            if files.ROLES in given:
+                yield from (each.under(kind, *owner) for each in files.check_known(given, draft.roles))
+        with suppress(BrokenError):
+            if files.FILES in given:
+                yield from (each.under(kind, *owner) for each in files.check_sources(given, draft.folder, read))
 
 
 def _farm_name(draft: Draft) -> str | None:

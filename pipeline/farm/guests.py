@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pipeline.farm import names
 from pipeline.farm.disks import DISKS
+from pipeline.farm.files import FILES, ROLES
 from pipeline.farm.model import Action, Allocation, FileSystem, HostKey, LibvirtType, XenDevices, XenType
 from pipeline.farm.nics import FIRST, NETWORK
 from pipeline.farm.readers import Choice, Many, Number, Or, Size
@@ -90,7 +91,7 @@ LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alon
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
-    *(USERS, HOST_KEYS),
+    *(USERS, ROLES, FILES, HOST_KEYS),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(XEN, LIBVIRT),

@@ -186,6 +186,41 @@ class User:
     comment: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutFile:
+    """A file that the list puts into a guest."""
+
+    path: PurePosixPath
+    text: str | None = None
+    source: Path | None = None
+    """A file of this machine that it is a copy of; where there is none, it has the text."""
+    mode: int | None = None
+    owner: str = "root"
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeItem:
+    """A file, directory or symlink in a folder of this machine that goes into guests."""
+
+    path: str
+    """Relative to the folder."""
+    mode: int
+    data: bytes | None = None
+    """What is in it, if it is a file."""
+    target: str | None = None
+    """Where it leads, if it is a symlink."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A bundle of files that guests have in common."""
+
+    name: str
+    tree: Path | None
+    files: tuple[PutFile, ...]
+
+
 class HostKey(StrEnum):
     """The kinds of host keys that sshd has today; see ssh-keygen(1)."""
 
@@ -265,6 +300,8 @@ class Guest:
     """What it has besides root and swap, in the order of the list."""
     nics: tuple[Nic, ...]
     users: tuple[User, ...]
+    roles: tuple[Role, ...]
+    files: tuple[PutFile, ...]
     host_keys: tuple[HostKey, ...] | None
     """The kinds of SSH host keys that it has before it boots; None: its first boot makes them."""
     hypervisors: tuple[str, ...]

@@ -120,7 +120,7 @@ def entries_of(node: Node, form: str) -> Entries:
     raise unexpected(node, form)
 
 
-_NAMED_AFTER = {"guests": "guest", "masters": "master", "networks": "network"}
+_NAMED_AFTER = {"guests": "guest", "masters": "master", "networks": "network", "roles": "role"}
 
 
 def _heading(path: tuple[str, ...]) -> str:

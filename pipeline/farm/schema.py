@@ -8,6 +8,7 @@ from typing import Final
 from pipeline.farm import names
 from pipeline.farm.addressing import assign
 from pipeline.farm.entries import Entry, read_defaults, read_entries
+from pipeline.farm.files import Roles, read_roles
 from pipeline.farm.masters import Masters, read_masters
 from pipeline.farm.networks import Networks, read_networks
 from pipeline.farm.nodes import Fault, Node, Scalar, fault
@@ -30,9 +31,12 @@ NETWORKS: Final = Key(
     "what guests' networks have in common, by names to use",
     _NOTHING,
 )
+ROLES: Final = Key(
+    "roles", Part("a mapping of names to roles"), "bundles of files that guests have in common", _NOTHING
+)
 DEFAULTS: Final = Key("defaults", Part("a mapping of a guest's keys"), "what guests share", _NOTHING)
 GUESTS: Final = Key("guests", Part("a mapping of names to guests"), "the virtual machines")
-LIST: Final = Table(FARM, IMAGES, MASTERS, NETWORKS, DEFAULTS, GUESTS)
+LIST: Final = Table(FARM, IMAGES, MASTERS, NETWORKS, ROLES, DEFAULTS, GUESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Draft:
     """None where there is no telling which there are."""
     networks: Networks | None
     """The same of networks."""
+    roles: Roles | None
+    """The same of roles."""
     defaults: Fields
     entries: list[Entry]
     folder: Path
@@ -57,6 +63,7 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
     faults.extend(fault(top, f"{key.name} is missing", f"give {key.reader.form}") for key in LIST.missing(fields))
     masters: Masters | None = None
     networks: Networks | None = None
+    roles: Roles | None = None
     defaults = Fields({})
     entries: list[Entry] = []
     with suppress(BrokenError):
@@ -66,6 +73,9 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
         networks, found = read_networks(fields[NETWORKS])
         faults.extend(each.under(NETWORKS.name) for each in found)
     with suppress(BrokenError):
+        roles, found = read_roles(fields[ROLES])
+        faults.extend(each.under(ROLES.name) for each in found)
+    with suppress(BrokenError):
         defaults, found = read_defaults(fields[DEFAULTS])
         faults.extend(each.under(DEFAULTS.name) for each in found)
     with suppress(BrokenError):
@@ -74,4 +84,4 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
     if networks:
         with suppress(BrokenError):
             assign((card for entry in entries for guest in entry for card in guest.cards), fields[FARM])
-    return Draft(fields, masters, networks, defaults, entries, folder), faults
+    return Draft(fields, masters, networks, roles, defaults, entries, folder), faults

@@ -5,8 +5,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-_LARGEST = 1 << 20
-"""Bytes: so many keys in one file are a mistake."""
+_LARGEST = 1 << 26
+"""Bytes, all of which are in memory: what is larger belongs into the master."""
 
 
 @cache

@@ -9,11 +9,12 @@ hosts), mounts (fstab), the resolver, what is regional (time zone, locale, keybo
 
 from collections.abc import Iterator, Mapping
 
+from pipeline.farm.files import Walk
 from pipeline.farm.model import Guest
 from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree
-from pipeline.system import distribution, homes, mounts, names, network, regional, resolver, selinux, ssh
+from pipeline.system import distribution, files, homes, mounts, names, network, regional, resolver, selinux, ssh
 from pipeline.system.accounts import Accounts
 
 RECIPE = 2
@@ -30,16 +31,16 @@ The rules call another network interface eth0: that with the master's MAC addres
 """
 
 
-def identity(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes]) -> list[Entry]:
+def identity(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes], walk: Walk) -> list[Entry]:
     """Everything that makes a clone of the file system `tree` the root disk of `guest`.
 
-    `read` reads the files of this machine that the list names; `host_keys` are files of SSH host keys. Raises
-    MasterError when the master lacks what that takes.
+    `read` reads the files of this machine that the list names, and `walk` the folders; `host_keys` are files of SSH
+    host keys. Raises MasterError when the master lacks what that takes.
     """
-    return list(_entries(guest, tree, read, host_keys))
+    return list(_entries(guest, tree, read, host_keys, walk))
 
 
-def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes]) -> Iterator[Entry]:
+def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes], walk: Walk) -> Iterator[Entry]:
     system = distribution.of(tree, guest.base.master.family)
     yield from names.entries(guest, tree, system)
     yield from mounts.entries(guest, tree)
@@ -52,8 +53,9 @@ def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes
     if tree.readlink("var/lib/dbus/machine-id") is None:
         yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own
     yield from map(Removal, _MASTERS_OWN)
-    if guest.users:
+    if guest.users or guest.roles or guest.files:
         accounts = Accounts(tree)
         accounts.add(guest.users)
         yield from accounts.entries()
         yield from homes.entries(guest.users, accounts, tree, read)
+        yield from files.entries(guest, accounts, tree, read, walk)

@@ -1,6 +1,7 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from pipeline.doit_glue import (
     use,
     user_errors,
 )
-from pipeline.farm.model import Farm
+from pipeline.farm.model import Farm, TreeItem
 from pipeline.material.files import read
+from pipeline.material.tree import walk
 from pipeline.tasks import base, guest, host_keys, kernel, master
 from pipeline.tasks.site import Site
 
@@ -46,11 +48,16 @@ def _load(path: Path, build: Path, files: list[Path]) -> Farm:
         files.append(file)
         return read(file)
 
+    def noted_tree(folder: Path) -> Sequence[TreeItem]:
+        items = walk(folder)
+        files.extend([folder, *(folder / item.path for item in items)])
+        return items
+
     with user_errors():
-        found = farm.load(path, hypervisors=hypervisor.INEXPRESSIBLE, read=noted)
+        found = farm.load(path, hypervisors=hypervisor.INEXPRESSIBLE, read=noted, walk=noted_tree)
         needs = _needs(Site(found, build, _keys(path)))
         if needs:
-            farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=noted)
+            farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=noted, walk=noted_tree)
         return found
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,17 +10,15 @@ from pipeline import hypervisor, system
 from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Disk, Guest, Nic, User
+from pipeline.farm.model import Allocation, Disk, Guest, Nic, PutFile, Role, User
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material.files import read
+from pipeline.material.tree import walk
 from pipeline.system import homes, selinux
 from pipeline.tasks import base, host_keys
 from pipeline.tasks.site import Site
-
-_USERS: dict[int, dict[str, Json]] = {}
-"""What is on record of users, by the identities of the tuples that farms have for as long as they last."""
 
 _ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
 BOOT_FILES = (_KERNEL, _INITRD)
@@ -48,6 +46,8 @@ def roots(site: Site) -> Tasks:
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
                 "users": partial(_users, guest.users),
+                "roles": partial(_roles, guest.roles),
+                "files": partial(_files, guest.files),
                 "host keys": None if guest.host_keys is None else [*guest.host_keys],
                 "family": guest.base.master.family,
                 "time zone": guest.timezone,
@@ -140,7 +140,7 @@ def _root_space(site: Site, guest: Guest) -> int:
 
 def _build_root(site: Site, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
-    identity = partial(system.identity, guest, read=read, host_keys=host_keys.private(site, guest))
+    identity = partial(system.identity, guest, read=read, host_keys=host_keys.private(site, guest), walk=walk)
     try:
         root.build(site.populated(guest.base), site.guest(guest) / _ROOT, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
@@ -176,18 +176,39 @@ def _mounts(guest: Guest) -> list[Any] | None:
     return [[str(each.uuid), str(each.mount), each.filesystem] for each in guest.disks if each.mount] or None
 
 
+@cache  # guests share them
 def _users(users: tuple[User, ...]) -> dict[str, Json] | None:
     """What is on record of users, the files that they name included; what they are is nobody's business."""
-    if not users:
-        return None
-    if id(users) not in _USERS:  # guests share them
-        _USERS[id(users)] = {user.name: _digest(user) for user in users}
-    return _USERS[id(users)]
+    return {user.name: _digest(user) for user in users} or None
+
+
+def _roles(roles: tuple[Role, ...]) -> list[Json] | None:
+    """What is on record of roles: in their order, each with a digest of all that comes with it."""
+    return [f"{role.name} {_role_digest(role)}" for role in roles] or None
+
+
+@cache
+def _role_digest(role: Role) -> str:
+    tree = walk(role.tree) if role.tree is not None else ()
+    return _short([tree, _files(role.files)])
+
+
+@cache
+def _files(files: tuple[PutFile, ...]) -> dict[str, Json] | None:
+    """What is on record of files: for each path, a digest of what it has and is."""
+    return {str(file.path): _short([replace(file, source=None), _data(file)]) for file in files} or None
+
+
+def _data(file: PutFile) -> bytes | None:
+    return None if file.source is None else read(file.source)
+
+
+def _short(facts: object) -> str:
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _digest(user: User) -> str:
-    facts = repr(replace(user, keys=None if user.keys is None else tuple(homes.authorized(user, read))))
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+    return _short(replace(user, keys=None if user.keys is None else tuple(homes.authorized(user, read))))
 
 
 def _network(nic: Nic) -> dict[str, Any]:

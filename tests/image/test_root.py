@@ -12,6 +12,7 @@ from pipeline.errors import ImageError, MasterError
 from pipeline.farm.model import Guest
 from pipeline.image import root
 from pipeline.image.layer import Directory, Entry, HardLink, Removal, text
+from pipeline.material.tree import walk
 from tests.guests import MACHINE_ID, ROOT_UUID, SWAP_UUID, guest, nic
 from tests.image import images
 from tests.image.images import FILE_SYSTEMS
@@ -44,7 +45,7 @@ def build(base: Path, whose: Guest, *, allocate: bool = False) -> Path:
     root.build(
         base,
         target,
-        partial(system.identity, whose, read=Path.read_bytes, host_keys={}),
+        partial(system.identity, whose, read=Path.read_bytes, host_keys={}, walk=walk),
         whose.root_uuid,
         allocate=allocate,
     )

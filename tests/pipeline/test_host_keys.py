@@ -60,7 +60,7 @@ def test_they_are_in_the_image_and_for_nobody_else(farm: Workshop) -> None:
 def test_git_does_not_see_them(farm: Workshop) -> None:
     need_programs("git")
     run("git", "-C", farm.folder, "init", "--quiet")
-    assert "keys/" not in run("git", "-C", farm.folder, "status", "--short", "--untracked-files=all")
+    assert run("git", "-C", farm.folder, "status", "--short", "--untracked-files=all", "--", "keys") == ""
 
 
 def test_they_are_known_before_the_first_boot(farm: Workshop) -> None:

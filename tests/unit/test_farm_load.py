@@ -118,6 +118,8 @@ def test_the_example_farm() -> None:
             ),
         ),
         users=(),
+        roles=(),
+        files=(),
         host_keys=(HostKey.ED25519, HostKey.ECDSA),
         hypervisors=("xen",),
         host_kernel=None,

@@ -43,8 +43,8 @@ def problems(text: str | bytes, needs: dict[str, int] | None = None) -> list[str
 A_SIZE = "expected a size like 512M, found"
 AN_ADDRESS = "expected an address with its prefix length like 10.0.0.11/24, found"
 GUEST_KEYS = (
-    "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, host_keys, timezone,"
-    " locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot, on_crash, xen, libvirt"
+    "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, roles, files, host_keys,"
+    " timezone, locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot, on_crash, xen, libvirt"
 )
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"
@@ -482,8 +482,11 @@ A_NAME = "a name of letters, digits, '-', '_' and '.'"
 LISTS = [
     ("", [f"1:1: farm is missing; give {A_NAME}", "1:1: guests is missing; give a mapping of names to guests"]),
     ("# no\n", [f"1:1: farm is missing; give {A_NAME}", "1:1: guests is missing; give a mapping of names to guests"]),
-    ("deb01\n", ["1:1: expected a mapping of farm, images, masters, networks, defaults, guests, found 'deb01'"]),
-    ("- deb01\n", ["1:1: expected a mapping of farm, images, masters, networks, defaults, guests, found a list"]),
+    ("deb01\n", ["1:1: expected a mapping of farm, images, masters, networks, roles, defaults, guests, found 'deb01'"]),
+    (
+        "- deb01\n",
+        ["1:1: expected a mapping of farm, images, masters, networks, roles, defaults, guests, found a list"],
+    ),
     ("farm: f\nguests:\n", ["2:8: guests: there are none; add one, as deb01: {address: 10.0.0.11/24}"]),
     ("farm: f\nguests: *all\n", ["2:9: guests: the alias '*all' is not read here; use 'defaults' or a range"]),
     (

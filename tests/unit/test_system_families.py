@@ -1,6 +1,7 @@
 """Masters shaped like each distribution: the tool that is chosen, and every file that is written."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -135,16 +136,19 @@ SHAPES: dict[str, tuple[list[Entry], set[str]]] = {
 
 @pytest.mark.parametrize(("layer", "expected"), SHAPES.values(), ids=SHAPES)
 def test_files(layer: list[Entry], expected: set[str]) -> None:
-    written = system.identity(guest(), rooted(*layer), unread, {})
+    written = system.identity(guest(), rooted(*layer), unread, {}, unread)
     assert {entry.path for entry in written if isinstance(entry, File)} == expected
 
 
-def unread(*_: object) -> bytes:
+def unread(*_: object) -> Any:
     raise AssertionError("the list names no file")
 
 
 def of(layer: list[Entry], whose: Guest) -> dict[str, str]:
-    return {path: data.decode() for path, data in contents(system.identity(whose, rooted(*layer), unread, {})).items()}
+    return {
+        path: data.decode()
+        for path, data in contents(system.identity(whose, rooted(*layer), unread, {}, unread)).items()
+    }
 
 
 def test_old_host_names_are_whole() -> None:

@@ -7,6 +7,7 @@ import pytest
 from pipeline import system
 from pipeline.errors import MasterError
 from pipeline.image.layer import Entry, Removal, text
+from pipeline.material.tree import walk
 from pipeline.system import ssh
 from tests.guests import MACHINE_ID, guest
 from tests.layers import contents, file, link, targets, tree
@@ -15,12 +16,12 @@ SYSTEMD = text("etc/systemd/system/default.target", "")
 
 
 def removed(*layer: Entry) -> set[str]:
-    entries = system.identity(guest(nics=()), tree(*layer), Path.read_bytes, {})
+    entries = system.identity(guest(nics=()), tree(*layer), Path.read_bytes, {}, walk)
     return {entry.path for entry in entries if isinstance(entry, Removal)}
 
 
 def test_machine_id_is_the_guests_own() -> None:
-    written = contents(system.identity(guest(nics=()), tree(), Path.read_bytes, {}))
+    written = contents(system.identity(guest(nics=()), tree(), Path.read_bytes, {}, walk))
     assert written["etc/machine-id"] == f"{MACHINE_ID}\n".encode()
 
 
@@ -71,6 +72,6 @@ def test_a_server_that_nobody_would_make_keys_for() -> None:
 
 def test_files_that_are_no_utf8_come_through() -> None:
     master = tree(file("etc/hosts", b"# B\xfcro\n127.0.0.1 localhost\n"), file("etc/fstab", b"# B\xfcro\n"))
-    written = contents(system.identity(guest(nics=()), master, Path.read_bytes, {}))
+    written = contents(system.identity(guest(nics=()), master, Path.read_bytes, {}, walk))
     assert written["etc/hosts"].startswith(b"# B\xfcro\n127.0.0.1 localhost\n")
     assert written["etc/fstab"].startswith(b"# B\xfcro\n")

@@ -10,7 +10,7 @@ from pipeline.farm.model import PutFile, Role, TreeItem
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.farm.readers import Many, Matching, Or, Parsed, Schema, did_you_mean
 from pipeline.farm.table import Field, Fields, Key, Section, Table
-from pipeline.farm.users import NAME, Read
+from pipeline.farm.users import GROUP_NAME, NAME, Read
 
 Walk = Callable[[Path], Sequence[TreeItem]]
 """Reads a folder of this machine whose files go into guests. Raises OSError and GuestfarmError."""
@@ -19,11 +19,9 @@ _MODE = Matching("a mode like 0644", "[0-7]{3,4}", "three or four octal digits")
 
 TEXT: Final[Key[str | None]] = Key("file.text", Parsed("the text of a file", str), "what is in it", None)
 SOURCE: Final[Key[Path | None]] = Key("file.source", Parsed("a path", names.parse_file), "the file that it is", None)
-MODE: Final[Key[str | None]] = Key(
-    "file.mode", Or("none", _MODE), "who may do what with it; as for the source, or 0644, if none", None
-)
+MODE: Final[Key[str | None]] = Key("file.mode", Or("none", _MODE), "who may do what with it; 0644 if none", None)
 OWNER: Final = Key("file.owner", NAME, "the user whose it is", "root")
-GROUP: Final[Key[str | None]] = Key("file.group", Or("none", NAME), "the group; the owner's if none", None)
+GROUP: Final[Key[str | None]] = Key("file.group", Or("none", GROUP_NAME), "the group; the owner's if none", None)
 FILE: Final = Section("file", Table(TEXT, SOURCE, MODE, OWNER, GROUP), "a file", short=TEXT)
 
 

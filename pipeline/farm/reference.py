@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from pipeline.farm import guests, masters, networks, schema
+from pipeline.farm import files, guests, masters, networks, schema
 from pipeline.farm.readers import Or
 from pipeline.farm.table import REQUIRED, Item, Key, Shorthand, Table
 
@@ -43,6 +43,7 @@ _DEFAULTS: Final = (
 )
 _MASTER: Final = "`masters:` is a mapping of names to these keys. Each is made from exactly one of\n{sources}."
 
+_ROLE: Final = "`roles:` is a mapping of names to these keys, for guests to have: see [files and roles](roles.md)."
 _NETWORK: Final = "`networks:` is a mapping of names to these keys, for guests to `use`: see [networks](networks.md)."
 
 
@@ -56,6 +57,8 @@ def reference() -> str:
         _tables(masters.MASTER),
         ["## Networks", "", _NETWORK, ""],
         _tables(networks.KEYS.table),
+        ["## Roles", "", _ROLE, ""],
+        _tables(files.ROLE),
         ["## Guests", "", _GUEST, _DEFAULTS, ""],
         _tables(guests.GUEST),
     )

@@ -19,7 +19,7 @@ NAME = Matching(
     "[a-z_][a-z0-9_-]{0,31}",
     "32 lower case letters, digits, '-' and '_' at most; start with a letter or '_'",
 )
-_GROUP = Matching(
+GROUP_NAME = Matching(
     "the name of a group like adm",
     "[a-z_][a-z0-9_-]{0,31}",
     "32 lower case letters, digits, '-' and '_' at most; start with a letter or '_'",
@@ -106,7 +106,7 @@ SUDO: Final[Key[tuple[str, ...] | None]] = Key(
     "what sudo lets do: all with the password, all without, or what rules say",
     None,
 )
-GROUPS: Final[Key[tuple[str, ...]]] = Key("user.groups", Many(_GROUP), "groups of the master to be in besides", ())
+GROUPS: Final[Key[tuple[str, ...]]] = Key("user.groups", Many(GROUP_NAME), "groups of the master to be in besides", ())
 SHELL: Final[Key[PurePosixPath | None]] = Key(
     "user.shell", Or("none", _PATH), "the login shell, a program of the master; /bin/bash or /bin/sh if none", None
 )

@@ -42,12 +42,14 @@ TEST_PACKAGES = \
     libxml2-utils:xmllint \
     mtools:mcopy \
     netplan.io:netplan \
+    openssl:openssl \
     ovmf:/usr/share/OVMF/OVMF_CODE_4M.fd \
     python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
     strace:strace \
     sudo:visudo \
+    whois:mkpasswd \
     xfsprogs:mkfs.xfs \
     zsh:zsh
 

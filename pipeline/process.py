@@ -122,6 +122,26 @@ def started(
             _write_log(argv, process.wait(), running.said)
 
 
+def hand_over(argv: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> int:
+    """Let a program have our terminal until it ends, and return its exit code, or minus the number of a signal.
+
+    What is typed is for the program, Ctrl-C included. Raises ProcessError if it is missing.
+    """
+    name = str(argv[0])
+    ours = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, which programs do not inherit, unlike SIG_IGN
+    try:
+        completed = subprocess.run(
+            [_located(name), *map(str, argv[1:])],
+            env={"PATH": _search_path(), "LC_ALL": "C", "TZ": "UTC", **inherited("TERM"), **(environment or {})},
+            check=False,
+        )
+    except OSError as error:
+        raise ProcessError(f"{name} cannot be started: {error.strerror}") from error
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    return completed.returncode
+
+
 @contextmanager
 def logged(file: Log) -> Iterator[None]:
     """Write to `file` which programs this thread runs in the block, each with its output and exit code."""

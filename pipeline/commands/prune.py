@@ -1,11 +1,17 @@
 """`doit prune`: what guests, bases and masters that left the list have left behind."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue.targets import RECORD, stamps
+from pipeline.errors import GuestfarmError
+from pipeline.host import aside
+from pipeline.host.store import Store
+from pipeline.image.blank import space
 from pipeline.image.usage import users
 from pipeline.tasks.manifest import NAME as MANIFEST
 
@@ -22,6 +28,20 @@ _MODIFIED = {
     "type": bool,
     "default": False,
     "help": "with --yes: also what was modified since it was made, or was not made by us",
+}
+_REPLACED = {
+    "name": "replaced",
+    "long": "replaced",
+    "type": bool,
+    "default": False,
+    "help": "with --yes: instead of all else, the folders of guests that were replaced or retired, with their data",
+}
+_DAYS = {
+    "name": "days",
+    "long": "days",
+    "type": int,
+    "default": 0,
+    "help": "with --replaced: only those that are as many days old [default: %(default)s]",
 }
 
 
@@ -41,9 +61,38 @@ class Prune(SiteCommand):
     name = "prune"
     doc_purpose = "list what guests that left the list have left behind; remove it with --yes"
     doc_usage = ""
-    cmd_options = (_YES, _MODIFIED)
+    cmd_options = (_YES, _MODIFIED, _REPLACED, _DAYS)
 
-    def _execute(self, yes: bool, modified: bool) -> int:
+    def _execute(self, yes: bool, modified: bool, replaced: bool, days: int) -> int:
+        if replaced:
+            return self._remove_aside(days, yes=yes)
+        code = self._remove_orphans(yes, modified)
+        if asides := Store(Path(self.site.farm.images)).aside():
+            self.outstream.write(
+                f"{len(asides)} guests were replaced or retired, and are kept: doit prune --replaced\n"
+            )
+        return code
+
+    def _remove_aside(self, days: int, *, yes: bool) -> int:
+        store = Store(Path(self.site.farm.images))
+        found = [each for each in store.aside() if each.age >= timedelta(days=days)]
+        failed = False
+        for each in found:
+            taken = sum(space(path) for path in each.folder.rglob("*") if path.is_file())
+            self.outstream.write(f"{_size(taken)}  {each.folder}\n")
+            if yes:
+                try:
+                    aside.remove(store, each)
+                except GuestfarmError as error:
+                    print(error, file=sys.stderr)
+                    failed = True
+        if not found:
+            self.outstream.write("no guest was replaced or retired\n")
+        elif not yes:
+            self.outstream.write("remove them, with all that the guests had, with: doit prune --replaced --yes\n")
+        return 1 if failed else 0
+
+    def _remove_orphans(self, yes: bool, modified: bool) -> int:
         known = {task.name for task in self.task_list}
         records = [task for task in self.dep_manager.backend.tasks() if task not in known]
         orphans = sorted(self._orphans(records), key=lambda orphan: orphan.path)

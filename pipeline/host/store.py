@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import process
@@ -56,6 +57,11 @@ class Aside:
     when: str
     """The moment in UTC, as 2026-11-24_224518."""
     folder: Path
+
+    @property
+    def age(self) -> timedelta:
+        """How long ago that was."""
+        return datetime.now(UTC) - datetime.strptime(self.when[:17], "%Y-%m-%d_%H%M%S").replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import ImageError
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
+_MOUNTED = ", mounted at "
 
 
 def check_unused(image: Path) -> None:
@@ -74,6 +75,30 @@ def users(image: Path, *, readers: bool = False) -> Iterator[str]:
     yield from _processes(status, readers)
 
 
+def check_unmounted(image: Path) -> None:
+    """Raise ImageError if a file system on `image` is mounted by way of a loop device."""
+    mounted = [device for device in _loop_devices(image.stat()) if _MOUNTED in device]
+    if mounted:
+        raise ImageError(f"{image} is in use by {', '.join(mounted)}", "end that first")
+
+
+def in_use() -> set[tuple[int, int]]:
+    """Device and inode of every file that a loop device is on, or that a process which we see has open to write."""
+    found: set[tuple[int, int]] = set()
+    backings = [
+        Path(backing.read_text().rstrip("\n")) for backing in Path("/sys/block").glob("loop*/loop/backing_file")
+    ]
+    paths = [path for path in Path("/proc").glob("[0-9]*/fd/*") if path.parts[2] != str(os.getpid())]
+    for path in (*backings, *paths):
+        try:
+            status = path.stat()
+            if path in backings or _writes(path.parents[1] / "fdinfo" / path.name):
+                found.add((status.st_dev, status.st_ino))
+        except OSError:  # it is closed meanwhile, or not for us to see
+            continue
+    return found
+
+
 def _loop_devices(image: os.stat_result) -> Iterator[str]:
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
@@ -83,7 +108,7 @@ def _loop_devices(image: os.stat_result) -> Iterator[str]:
         if same:
             device = f"/dev/{backing.parts[3]}"
             points = [unescaped(fields[4]) for fields in _mounts() if device in fields[fields.index("-") :]]
-            yield f"the loop device {device}" + "".join(f", mounted at {point}" for point in points[:1])
+            yield f"the loop device {device}" + "".join(f"{_MOUNTED}{point}" for point in points[:1])
 
 
 def _locks(image: Path, status: os.stat_result) -> Iterator[str]:

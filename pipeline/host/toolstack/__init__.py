@@ -18,6 +18,8 @@ class Toolstack(Protocol):
     program: str
     suffix: str
     """Of the configurations that it reads."""
+    needs: Sequence[str]
+    """The variables of the user's environment that it has a right to know."""
 
     def active(self) -> Mapping[str, str]:
         """Every domain that it knows and that is not down, by name, and the state it is in, in the toolstack's words.
@@ -52,6 +54,14 @@ def present() -> Iterator[tuple[str, Toolstack]]:
             yield hypervisor, toolstack
 
 
+def states(name: str) -> Iterator[tuple[Toolstack, str]]:
+    """The toolstacks that have an active domain `name`, and what they say of it. Raises HostError or ProcessError."""
+    for _, toolstack in present():
+        state = toolstack.active().get(name)
+        if state is not None:
+            yield toolstack, state
+
+
 def check_stopped(name: str) -> None:
     """Raise HostError unless every toolstack that this machine has says that there is no active domain `name`."""
     for _, toolstack in present():
@@ -63,4 +73,4 @@ def check_stopped(name: str) -> None:
             raise HostError(f"guest '{name}' is not down: {toolstack.program} says that it is {state}", "stop it first")
 
 
-__all__ = ["BY_HYPERVISOR", "Argv", "Toolstack", "check_stopped", "present"]
+__all__ = ["BY_HYPERVISOR", "Argv", "Toolstack", "check_stopped", "present", "states"]

@@ -9,6 +9,7 @@ from pipeline.errors import HostError, ProcessError, quoted
 
 program = "xl"
 suffix = "cfg"
+needs: Sequence[str] = ()
 
 _HEADER = ["Name", "ID", "Mem", "VCPUs", "State", "Time(s)"]
 _ROW = re.compile(r"(?P<name>\S.*?)\s+\d+\s+\d+\s+\d+\s+(?P<state>[r-][b-][p-][s-][c-][d-])\s+[0-9.]+")

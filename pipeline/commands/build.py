@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from inspect import Parameter, signature
 from typing import Any
 
 from pipeline.commands.run import Run
@@ -28,8 +29,12 @@ def build(command: SiteCommand, names: Iterable[str], processes: int) -> int:
     run.dep_manager = Kept(command.dep_manager)
     run.task_list = command.task_list
     run.sel_tasks = list(names)
-    options: dict[str, Any] = {"continue_": True, "reporter": "executed-only", "num_process": processes, "verbosity": 2}
-    options |= {"always": False, "auto_delayed_regex": False}
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature(run._execute).parameters.items()
+        if parameter.default is not Parameter.empty
+    }
+    options = {**defaults, "continue_": True, "reporter": "executed-only", "num_process": processes, "verbosity": 2}
     return int(run._execute(sys.stdout, **options)) if run.sel_tasks else 0
 
 

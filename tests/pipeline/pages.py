@@ -66,7 +66,7 @@ class Reader:
             (workshop.folder / ".venv").symlink_to(sys.prefix)
         self.programs = Toolstacks(workshop.folder / ".programs")
         if not self.programs.folder.exists():
-            self.programs.install("xl")
+            self.programs.install("xl", "virsh")
 
     def write_list(self, text: str) -> None:
         """Make `text` the workshop's list, with the same lines, but of masters that take no time and no network."""

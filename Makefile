@@ -1,5 +1,6 @@
 # make          sets up what is missing, then builds guests.yaml; afterwards: . .venv/bin/activate; doit
 # make test     sets up what is missing, then checks everything
+# make test-xen runs built guests under the real Xen hypervisor, in emulation: some minutes
 # make fuzz     tries generated input for some minutes
 # make setup    only sets up
 # make lint     only checks style and types
@@ -58,7 +59,7 @@ STAMP = .venv/set-up
 PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 
 .DELETE_ON_ERROR:
-.PHONY: all setup packages test fuzz lint docs lock
+.PHONY: all setup packages test test-xen fuzz lint docs lock
 
 all: setup
 	.venv/bin/doit
@@ -66,6 +67,9 @@ all: setup
 # What takes longest comes first; tests that share what is costly to make share a process, see tests/conftest.py.
 test: lint
 	.venv/bin/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_FLAGS)
+
+test-xen: setup
+	.venv/bin/python -m pytest -m xen -n 0 $(PYTEST_FLAGS) tests/xen
 
 fuzz: setup
 	.venv/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_FLAGS)
@@ -81,7 +85,7 @@ docs: setup
 setup: $(STAMP)
 
 packages:
-	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
+	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test test-xen fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
 
 # A .venv works for one Python in one place. The stamp says for which, and is there only while the .venv is whole.
 export VENV_FOR := $(shell $(PYTHON) -c 'import os, sys; print(sys.version[:4], os.getcwd())' 2>/dev/null)

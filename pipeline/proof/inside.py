@@ -53,7 +53,7 @@ def reporter(guest: Guest, tree: Tree, more: Facts | None = None) -> Reporter:
     program = _init(guest, tree)
     if program.endswith("/systemd"):
         unit = (
-            _script({**commands, "failed units": "systemctl --failed --no-legend --plain"}, is_systemd=True),
+            script({**commands, "failed units": "systemctl --failed --no-legend --plain"}, is_systemd=True),
             text(f"etc/systemd/system/{_UNIT_NAME}", _UNIT),
             Symlink(
                 f"etc/systemd/system/multi-user.target.wants/{_UNIT_NAME}",
@@ -66,7 +66,7 @@ def reporter(guest: Guest, tree: Tree, more: Facts | None = None) -> Reporter:
     if not is_busybox and not (program.endswith("/init") and tree.exists("etc/inittab")):
         return Reporter(init=f"/{program}")
     inittab = tree.read("etc/inittab").decode(errors="surrogateescape") if tree.exists("etc/inittab") else ""
-    layer = (_script(commands), text("etc/inittab", _with_report(inittab or _BUSYBOX_DEFAULTS, is_busybox=is_busybox)))
+    layer = (script(commands), text("etc/inittab", _with_report(inittab or _BUSYBOX_DEFAULTS, is_busybox=is_busybox)))
     return Reporter(layer, "BusyBox" if is_busybox else "init", greets=_greets(inittab))
 
 
@@ -110,7 +110,8 @@ def _init(guest: Guest, tree: Tree) -> str:
     return next((resolve(tree, path) for path in reversed(told) if tree.exists(path)), resolve(tree, "sbin/init"))
 
 
-def _script(commands: Facts, *, is_systemd: bool = False) -> Entry:
+def script(commands: Facts, *, is_systemd: bool = False) -> Entry:
+    """The script that reports what `commands` print, waits for an answer, and powers off."""
     return text(SCRIPT, "\n".join([*_lines(commands, is_systemd), ""]), mode=0o755)
 
 

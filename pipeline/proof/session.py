@@ -62,15 +62,20 @@ def boot(machine: Machine, reporter: inside.Reporter, log: Path, limits: Limits)
     notes = []
     if _KVM.exists():
         if os.access(_KVM, os.R_OK | os.W_OK):
-            session = _Watch(machine, reporter, limits, "kvm").run(log)
+            session = watch(machine, reporter, log, limits, "kvm")
             if session.console.strip():
                 return session
             notes = [f"KVM runs no guest here, so they were emulated: {session.failure}"]
         else:
             notes = ["KVM is not for this user (see /dev/kvm), so guests were emulated"]
-    session = _Watch(machine, reporter, limits, "tcg").run(log)
+    session = watch(machine, reporter, log, limits, "tcg")
     session.notes += notes
     return session
+
+
+def watch(machine: Machine, reporter: inside.Reporter, log: Path, limits: Limits, accelerator: str) -> Session:
+    """The same, by one of QEMU's accelerators alone."""
+    return _Watch(machine, reporter, limits, accelerator).run(log)
 
 
 class _Watch:

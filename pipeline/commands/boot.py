@@ -18,6 +18,7 @@ from pipeline.farm.model import Guest
 from pipeline.host.lock import acquire
 from pipeline.proof import boot
 from pipeline.proof.boot import Place, Proof
+from pipeline.proof.disk import Via
 from pipeline.proof.session import Limits
 from pipeline.tasks.guest import files_in, names
 
@@ -33,9 +34,17 @@ class Boot(SiteCommand):
     name = "boot"
     takes_guests = True
     doc_purpose = "boot guests on throw-away copies of their disks, and check them from inside"
-    doc_usage = "[--timeout SECONDS] [-n NUMBER] [GUEST ...]"
+    doc_usage = "[--via kernel|disk|vmdk] [--timeout SECONDS] [-n NUMBER] [GUEST ...]"
     doc_description = "The guests' own files are only read. Consoles are in build/logs/boot. Exit code 1: one failed."
     cmd_options = (
+        {
+            "name": "via",
+            "long": "via",
+            "type": str,
+            "default": str(Via.KERNEL),
+            "choices": [(str(via), "") for via in Via],
+            "help": "boot the kernel directly, or by GRUB from a disk, or from a VMDK [default: %(default)s]",
+        },
         {
             "name": "timeout",
             "long": "timeout",
@@ -53,7 +62,7 @@ class Boot(SiteCommand):
         },
     )
 
-    def _execute(self, timeout: int, number: int, pos_args: list[str]) -> int:
+    def _execute(self, via: str, timeout: int, number: int, pos_args: list[str]) -> int:
         guests = self.guests(pos_args)
         for option, value in (("--timeout", timeout), ("-n", number)):
             if value < 1:
@@ -61,15 +70,15 @@ class Boot(SiteCommand):
         boot.check_qemu()
         processes.end_like_interrupted()
         try:
-            return self._boot(guests, Limits(timeout), number)
+            return self._boot(guests, Via(via), Limits(timeout), number)
         except KeyboardInterrupt:
             print("interrupted; the guests have ended, and their throw-away disks are gone", file=sys.stderr)
             return processes.INTERRUPTED
 
-    def _boot(self, guests: Sequence[Guest], limits: Limits, number: int) -> int:
+    def _boot(self, guests: Sequence[Guest], via: Via, limits: Limits, number: int) -> int:
         failed = False
         notes: dict[str, None] = {}
-        for guest, outcome in self._outcomes(guests, limits, number):
+        for guest, outcome in self._outcomes(guests, via, limits, number):
             failed = failed or isinstance(outcome, str) or not outcome.passed
             if isinstance(outcome, Proof):
                 notes |= dict.fromkeys(outcome.session.notes)
@@ -79,7 +88,9 @@ class Boot(SiteCommand):
         self.outstream.writelines(f"{note}\n" for note in notes)
         return 1 if failed else 0
 
-    def _outcomes(self, guests: Sequence[Guest], limits: Limits, number: int) -> Iterator[tuple[Guest, Proof | str]]:
+    def _outcomes(
+        self, guests: Sequence[Guest], via: Via, limits: Limits, number: int
+    ) -> Iterator[tuple[Guest, Proof | str]]:
         """Each guest's proof, or why there is none, as soon as it is there."""
         tasks = self.tasks
         ours, its = socket.socketpair()
@@ -88,7 +99,7 @@ class Boot(SiteCommand):
                 refusals = {guest.name: self._refusal(guest, tasks) for guest in guests}
                 yield from ((guest, refusals[guest.name]) for guest in guests if refusals[guest.name])
                 bootable = [guest for guest in guests if not refusals[guest.name]]
-                running = {pool.submit(self._proof, guest, replace(limits, stop=its)): guest for guest in bootable}
+                running = {pool.submit(self._proof, guest, via, replace(limits, stop=its)): guest for guest in bootable}
                 yield from ((running[future], _result(future)) for future in as_completed(running))
             except BaseException:
                 ours.sendall(b"end\n")  # before the pool waits for its threads
@@ -108,7 +119,7 @@ class Boot(SiteCommand):
                 return f"{task.name} is not what the list says; run doit first"
         return ""
 
-    def _proof(self, guest: Guest, limits: Limits) -> Proof:
+    def _proof(self, guest: Guest, via: Via, limits: Limits) -> Proof:
         scratch = self.site.build / "boot"
         scratch.mkdir(parents=True, exist_ok=True)
         lock = acquire(scratch / f"{guest.name}.lock")
@@ -116,7 +127,7 @@ class Boot(SiteCommand):
             raise GuestfarmError(f"process {lock} is booting it already")
         try:
             files = files_in(PurePosixPath(self.site.guest(guest)), guest)
-            return boot.prove(guest, files, Place(scratch / guest.name, self._log(guest)), limits)
+            return boot.prove(guest, files, Place(scratch / guest.name, self._log(guest)), limits, via)
         finally:
             os.close(lock)
 

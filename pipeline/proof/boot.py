@@ -13,6 +13,7 @@ from pipeline.image.layer import Layer
 from pipeline.image.tree import Tree
 from pipeline.proof import checks, console, inside, machine, session
 from pipeline.proof.checks import Check
+from pipeline.proof.disk import Via, bootable
 from pipeline.proof.machine import Drive, Kernel, Machine
 from pipeline.proof.overlay import thrown_away
 
@@ -43,20 +44,21 @@ class Place:
     """The file for what the guest says on its console."""
 
 
-def prove(guest: Guest, files: Files, place: Place, limits: session.Limits) -> Proof:
+def prove(guest: Guest, files: Files, place: Place, limits: session.Limits, via: Via = Via.KERNEL) -> Proof:
     """Boot `guest`, whose `files` are on this machine, on clones of its disks.
 
     Raises GuestfarmError when it cannot be tried at all, and session.Interrupted.
     """
-    return run(guest, by_kernel(guest, files), place, limits)
+    return run(guest, machine_of(guest, files, via), place, limits, via=via)
 
 
-def run(
+def run(  # noqa: PLR0913  # a boot is described by as much
     guest: Guest,
     powered: Machine,
     place: Place,
     limits: session.Limits,
     *,
+    via: Via = Via.KERNEL,
     more: Mapping[str, str] | None = None,
 ) -> Proof:
     """Boot `guest` as the machine `powered`, whose first drive has its root file system; else as prove().
@@ -73,27 +75,32 @@ def run(
     place.log.parent.mkdir(parents=True, exist_ok=True)
     with thrown_away(place.disks, [drive.image for drive in powered.drives], addition) as clones:
         drives = [replace(drive, image=own) for drive, own in zip(powered.drives, clones, strict=True)]
+        root, drives[0] = bootable(guest, clones[0], via)
         seen = session.boot(replace(powered, drives=drives), reporters[0], place.log, limits)
         facts = inside.read(seen.report)
         found = [*_of_session(guest, seen, reporters[0]), *(checks.of_report(guest, facts) if facts else ())]
         if seen.has_shut_down and not seen.failure:
-            found.append(_file_system(clones[0], seen.console))
+            found.append(_file_system(root, seen.console))
         return Proof(guest.name, found, seen, facts)
 
 
-def by_kernel(guest: Guest, files: Files) -> Machine:
-    """The machine that boots the guest's kernel directly. Raises HostError for a kernel of a host that is not this."""
+def machine_of(guest: Guest, files: Files, via: Via) -> Machine:
+    """The machine that boots `guest` that way. Raises HostError for a kernel of a host that is not this machine."""
+    return Machine(
+        memory=guest.memory,
+        vcpus=guest.vcpus,
+        kernel=_kernel(guest, files) if via is Via.KERNEL else None,
+        drives=[Drive(number=disk.number, image=Path(disk.image)) for disk in files.disks],
+        cards=machine.cards(guest),
+    )
+
+
+def _kernel(guest: Guest, files: Files) -> Kernel:
     kernel, initrd = Path(files.kernel), Path(files.ramdisk) if files.ramdisk is not None else None
     for path in filter(None, (kernel, initrd)):
         if not path.exists():
             raise HostError(f"guest '{guest.name}' boots {path} of its host, which is not here")
-    return Machine(
-        memory=guest.memory,
-        vcpus=guest.vcpus,
-        kernel=Kernel(image=kernel, initrd=initrd, command_line=pc.command_line(guest, files)),
-        drives=[Drive(number=disk.number, image=Path(disk.image)) for disk in files.disks],
-        cards=machine.cards(guest),
-    )
+    return Kernel(image=kernel, initrd=initrd, command_line=pc.command_line(guest, files))
 
 
 def check_qemu() -> None:
@@ -119,7 +126,7 @@ def _of_session(guest: Guest, seen: session.Session, reporter: inside.Reporter) 
         )
 
 
-def _file_system(image: Path, said: str) -> Check:
+def _file_system(image: str, said: str) -> Check:
     """Whether the kernel, and e2fsck after the shutdown, find the root file system in order."""
     complaints = console.complaints(said)
     if complaints:

@@ -63,6 +63,16 @@ def test_guests_that_boot_and_one_that_does_not(farm: Workshop) -> None:
 
 
 @pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("via", ["disk", "vmdk"])
+def test_guests_boot_by_grub_from_the_same_disks(farm: Workshop, via: str) -> None:
+    need_programs("grub-mkimage")
+    run = boot(farm, "ext3", "--via", via, "--timeout", "600")
+    assert run.code == 0, run.output
+    assert "ok      root          /dev/vda1, ext3, writable\n" in run.output
+    assert "ok      file system   clean after it was shut down\n" in run.output
+
+
+@pytest.mark.usefixtures("untouched")
 def test_a_guest_that_takes_too_long(farm: Workshop) -> None:
     run = farm.doit("boot:ext2", "--timeout", "1", check=False)
     assert run.code == 1, run.output

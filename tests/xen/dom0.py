@@ -107,9 +107,7 @@ def machine(workshop: Workshop, images: Path, folder: Path) -> XenMachine:
     return XenMachine(
         memory=1536 << 20,
         vcpus=2,
-        kernel=Kernel(
-            image=folder / "xen", initrd=Path(f"{kernel},{modules['initrd.img']}"), command_line=_ARGUMENTS
-        ),
+        kernel=Kernel(image=folder / "xen", initrd=Path(f"{kernel},{modules['initrd.img']}"), command_line=_ARGUMENTS),
         drives=[Drive(number=0, image=built / "root.img"), Drive(number=1, image=images)],
         cards=[],
     )

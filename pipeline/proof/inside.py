@@ -122,8 +122,10 @@ def _lines(commands: Facts, is_systemd: bool) -> Iterator[str]:
         yield "systemctl is-system-running --wait >/dev/null 2>&1"  # until nothing is left to start
     yield "exec </dev/ttyS1 >/dev/ttyS1 2>&1"
     for name, command in commands.items():
+        yield "echo"  # not everything ends with a line's end
         yield f"echo '{_HEADING}{name}'"
         yield command
+    yield "echo"
     yield f"echo '{_HEADING}{_END}'"
     yield "read -r answer"
     yield "exec poweroff"

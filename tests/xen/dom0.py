@@ -74,8 +74,7 @@ exec /{inside.SCRIPT}
 # There is no init that would do it.
 _POWER_OFF = """\
 #!/bin/sh
-umount /images
-mount -o remount,ro /
+sync
 echo o >/proc/sysrq-trigger
 sleep 60
 """

@@ -341,6 +341,14 @@ class TestKilled:
 class TestImages:
     """Images from anywhere, without a dodo.py and a list."""
 
+    @pytest.fixture(autouse=True)
+    def toolstacks(self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Toolstacks:
+        """Not this machine's own, which may be ill."""
+        toolstacks = Toolstacks(tmp_path_factory.mktemp("machine") / "bin")
+        toolstacks.install("xl", "virsh")
+        toolstacks.use(monkeypatch)
+        return toolstacks
+
     def resize(self, folder: Path, *arguments: str, code: int = 0) -> str:
         argv = [sys.executable, "-m", "doit", "resize", *arguments]
         completed = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
@@ -363,12 +371,9 @@ class TestImages:
         self.resize(tmp_path, "--image", "disk.img", "--to", "12M", "--shrink")
         assert image.stat().st_size == 12 * MIB
 
-    def test_a_guest_that_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_guest_that_runs(self, tmp_path: Path, toolstacks: Toolstacks) -> None:
         """In the layout that others have, too, the folder has the name of the guest."""
-        toolstacks = Toolstacks(tmp_path / "bin")
-        toolstacks.install("xl")
         toolstacks.set("xl", "old01", "r-----")
-        toolstacks.use(monkeypatch)
         (tmp_path / "old01").mkdir()
         images.handmade(tmp_path / "old01/root.img", "-t", "ext3")
         assert "guest 'old01' is not down" in self.resize(tmp_path, "--image", "old01/root.img", "--to", "20M", code=1)

@@ -72,7 +72,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             stale = (task for task in control.chosen() if task.name not in control.fresh)
             space.check(stale, Path(state.name).parent)
             self.dep_manager = Guard(self.dep_manager, control.fresh)
-            if options["force_verbosity"] and options["verbosity"] == _ALL:
+            if options.get("force_verbosity") and options["verbosity"] == _ALL:
                 logs.echo()
             try:
                 with control.in_charge():

@@ -104,6 +104,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
 
     def _summary(self) -> str:
         counts = {name: count for name, count in self._counts.items() if count}
+        begun = (
+            len(self._began) - self._counts["built"] - sum(each["task"].name in self._began for each in self.failures)
+        )
+        if begun:
+            counts["interrupted"] = begun
         if not counts.keys() - {"fresh", "ignored"}:
             ignored = f", {counts['ignored']} ignored" if "ignored" in counts else ""
             return f"nothing to do: {counted(counts.get('fresh', 0), 'artifact')} fresh{ignored}"

@@ -140,5 +140,6 @@ def test_ctrl_c_ends_it_at_once_and_leaves_the_terminal_in_order(workshop: Works
                 break
     os.close(ours)
     assert process.returncode == 130
+    assert b"interrupted 1 in " in written
     assert b"what was finished stays finished" in written
     assert b"\x1b[?25h" in written[written.rindex(b"\x1b[?25l") :], "the cursor is there again"

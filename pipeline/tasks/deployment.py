@@ -15,6 +15,9 @@ from pipeline.tasks.site import Site
 _DISKS = ("root", "swap", "disk")
 """The groups of tasks that make disks which belong to the guest as soon as it has started."""
 
+_INSIDE = ("keys",)
+"""Those that make what is on the root disk already: secrets, which have no place beside it."""
+
 _UNTOLD = ("recipe", "size", "libext2fs", "e2fsprogs", "mkswap")
 """Inputs in which a deployed disk may differ from the list and still be up to date: it is resized, and the programs
 that made it are not its guest's business."""
@@ -26,8 +29,8 @@ def disk_tasks(guest: Guest) -> list[str]:
 
 
 def other_tasks(guest: Guest) -> list[str]:
-    """The names of the tasks that make all else that a guest has."""
-    return [name for name in names(guest) if name.partition(":")[0] not in _DISKS]
+    """The names of the tasks that make all else that is to be deployed."""
+    return [name for name in names(guest) if name.partition(":")[0] not in (*_DISKS, *_INSIDE)]
 
 
 def built(site: Site, guest: Guest, tasks: Mapping[str, ArtifactTask]) -> Built:

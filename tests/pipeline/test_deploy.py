@@ -76,6 +76,15 @@ def test_on_a_fresh_clone(farm: Workshop) -> None:
     assert (again.executed, again.output) == ([], "4 of 4 guests: nothing to do\n")
 
 
+def test_host_keys_stay_on_the_root_disk(farm: Workshop) -> None:
+    farm.change_list("host_keys: first-boot", "host_keys: ed25519")
+    run = farm.doit("deploy:deb01")
+    assert "keys:deb01" in run.executed
+    assert {path.suffix for path in place(farm).iterdir()} == {".img", ".cfg", ".xml", ".sh", ".json", ""}
+    assert not [path for path in place(farm).rglob("*") if "key" in path.name]
+    assert farm.doit("deploy:deb01").output == "1 of 1 guests: nothing to do\n"
+
+
 def test_whatever_changes_disks_stay(farm: Workshop) -> None:
     farm.doit("deploy:deb01")
     disks = {place(farm) / name: use(place(farm) / name) for name in ("root.img", "swap.img")}

@@ -67,6 +67,12 @@ def task_disk() -> tasks.Tasks:
 
 
 @tasks.artifacts
+def task_header() -> tasks.Tasks:
+    """The boot loaders of guests that boot from a disk."""
+    yield from tasks.header.tasks(site)
+
+
+@tasks.artifacts
 def task_config() -> tasks.Tasks:
     """Guests' configurations, with the kernel and initrd that they name."""
     yield from tasks.guest.configs(site)

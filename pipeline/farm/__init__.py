@@ -63,8 +63,11 @@ def _load(
     faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read, walk)]
     if faults:
         raise _list_error(path, faults)
+    farm = build.farm(draft)
+    if faults := checks.refused(draft, farm, hypervisors or {}):
+        raise _list_error(path, faults)
     warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))
-    return replace(build.farm(draft), warnings=tuple(warnings))
+    return replace(farm, warnings=tuple(warnings))
 
 
 def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:

@@ -5,6 +5,7 @@ from functools import cache
 
 from pipeline.farm import disks, files, users
 from pipeline.farm import guests as keys
+from pipeline.farm import virtualization as own
 from pipeline.farm.entries import Listed
 from pipeline.farm.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
 from pipeline.farm.model import (
@@ -18,7 +19,9 @@ from pipeline.farm.model import (
     Image,
     Libvirt,
     PutFile,
+    Qemu,
     User,
+    Vmware,
     Xen,
 )
 from pipeline.farm.schema import FARM, IMAGES, Draft
@@ -62,8 +65,12 @@ def farm(draft: Draft) -> Farm:
             on_poweroff=fields[keys.ON_POWEROFF],
             on_reboot=fields[keys.ON_REBOOT],
             on_crash=fields[keys.ON_CRASH],
-            xen=Xen(type=fields[keys.XEN_TYPE], device_names=fields[keys.XEN_DEVICES]),
-            libvirt=Libvirt(type=fields[keys.LIBVIRT_TYPE]),
+            xen=Xen(type=fields[own.XEN_TYPE], device_names=fields[own.XEN_DEVICES], boot=fields[own.XEN_BOOT]),
+            libvirt=Libvirt(type=fields[own.LIBVIRT_TYPE], boot=fields[own.LIBVIRT_BOOT]),
+            qemu=Qemu(boot=fields[own.QEMU_BOOT]),
+            vmware=Vmware(adapter=fields[own.VMWARE_ADAPTER], guest_os=fields[own.VMWARE_GUEST_OS]),
+            firmware=fields[own.FIRMWARE],
+            description=fields[own.DESCRIPTION],
             uuid=domain_uuid(name, listed.name),
             root_uuid=root_uuid(name, listed.name),
             swap_uuid=swap_uuid(name, listed.name),

@@ -10,6 +10,7 @@ from pipeline.farm import files, nic_rules, rules, sharing, users
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
+from pipeline.farm.model import Farm
 from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
 from pipeline.farm.schema import FARM, Draft
 from pipeline.farm.table import BrokenError, Fields
@@ -54,6 +55,15 @@ def check(
         *sharing.overlapping_subnets(entries),
         *sharing.same_macs(entries, _farm_name(draft)),
     ]
+
+
+def refused(draft: Draft, farm: Farm, hypervisors: Hypervisors) -> list[Fault]:
+    """What hypervisors refuse of the `farm` that was built from `draft`."""
+    faults: list[Fault] = []
+    for entry in draft.entries:
+        found = (rules.hypervisors_take_it(guest, farm.guests[guest.name], hypervisors) for guest in entry)
+        faults += next(filter(None, map(list, found)), [])
+    return [*first_at_each_place(faults)]
 
 
 def _first_breach(rule: Rule, entry: Entry) -> list[Fault]:

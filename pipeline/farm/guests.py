@@ -1,19 +1,20 @@
 """The keys that a guest may have, and what they mean."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pipeline.farm import names
 from pipeline.farm.disks import DISKS
 from pipeline.farm.files import FILES, ROLES
-from pipeline.farm.model import Action, Allocation, FileSystem, HostKey, LibvirtType, XenDevices, XenType
+from pipeline.farm.model import Action, Allocation, FileSystem, Guest, HostKey
 from pipeline.farm.nics import FIRST, NETWORK
 from pipeline.farm.readers import Choice, Many, Number, Or, Size
-from pipeline.farm.table import Key, Section, Shorthand, Table
+from pipeline.farm.table import Item, Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 from pipeline.farm.users import USERS
+from pipeline.farm.virtualization import DESCRIPTION, FIRMWARE, LIBVIRT, QEMU, VMWARE, XEN
 
 _PATH = Or("none", names.ABSOLUTE_PATH)
 
@@ -78,25 +79,36 @@ ON_REBOOT: Final = Key(
 )
 ON_CRASH: Final = Key("on_crash", Choice(tuple(Action)), "what follows when it crashes", Action.DESTROY)
 
-XEN_TYPE: Final = Key("xen.type", Choice(tuple(XenType)), "how Xen virtualizes it", XenType.PV)
-XEN_DEVICES: Final = Key(
-    "xen.device_names", Choice(tuple(XenDevices)), "its first disk's name; sda1 for old kernels", XenDevices.XVDA1
-)
-XEN: Final = Section("xen", Table(XEN_TYPE, XEN_DEVICES), "what is Xen's alone", short=XEN_TYPE)
-LIBVIRT_TYPE: Final = Key(
-    "libvirt.type", Choice(tuple(LibvirtType)), "what runs it: kvm, or emulation by qemu", LibvirtType.KVM
-)
-LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE), "what is libvirt's alone", short=LIBVIRT_TYPE)
-
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
     *(USERS, ROLES, FILES, HOST_KEYS),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
-    *(XEN, LIBVIRT),
+    *(DESCRIPTION, FIRMWARE, XEN, LIBVIRT, QEMU, VMWARE),
 )
-OPTIONS: Final = (XEN, LIBVIRT)
-"""Sections of what one hypervisor alone has, whose name they bear."""
-Hypervisors = Mapping[str, Collection[Key[Any]]]
-"""By name, what each hypervisor cannot express: keys that have to be left at their defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A value that a hypervisor has nothing for."""
+
+    item: Item
+    """The key that has it, as far as the list gives it."""
+    message: str
+    """To follow the hypervisor's name."""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a hypervisor cannot express."""
+
+    keys: Collection[Key[Any]] = ()
+    """These have to be left at their defaults."""
+    refusals: Callable[[Guest], Iterable[Refusal]] = lambda _: ()
+    """What it refuses of a guest that is well otherwise."""
+
+
+Hypervisors = Mapping[str, Limits]
+"""By name, what each hypervisor cannot express."""

@@ -244,6 +244,7 @@ class XenType(StrEnum):
 
     PV = "pv"
     PVH = "pvh"
+    HVM = "hvm"
 
 
 class XenDevices(StrEnum):
@@ -253,12 +254,32 @@ class XenDevices(StrEnum):
     SDA1 = "sda1"
 
 
+class Boot(StrEnum):
+    """What a hypervisor starts a guest by."""
+
+    KERNEL = "kernel"
+    """A kernel that the host gives it."""
+    PYGRUB = "pygrub"
+    """The kernel that Xen's pygrub(1) takes out of the root disk, by the guest's own GRUB menu."""
+    DISK = "disk"
+    """A boot loader, as firmware does."""
+
+
+class Firmware(StrEnum):
+    """What a guest with a whole PC has in its ROM."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Xen:
     """What only Xen has to know of a guest."""
 
     type: XenType
     device_names: XenDevices
+    boot: Boot = Boot.KERNEL
+    """HVM guests boot from their disks, whatever this says."""
 
 
 class LibvirtType(StrEnum):
@@ -273,6 +294,31 @@ class Libvirt:
     """What only libvirt has to know of a guest."""
 
     type: LibvirtType
+    boot: Boot = Boot.KERNEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qemu:
+    """What only QEMU's script has to know of a guest."""
+
+    boot: Boot = Boot.KERNEL
+
+
+class Adapter(StrEnum):
+    """What VMware's guests have their disks on."""
+
+    PVSCSI = "pvscsi"
+    LSILOGIC = "lsilogic"
+    SATA = "sata"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vmware:
+    """What only VMware has to know of a guest."""
+
+    adapter: Adapter = Adapter.PVSCSI
+    guest_os: str = "otherlinux-64"
+    """What VMware calls the operating system."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +359,11 @@ class Guest:
     on_crash: Action
     xen: Xen
     libvirt: Libvirt
+    qemu: Qemu = Qemu()
+    vmware: Vmware = Vmware()
+    firmware: Firmware = Firmware.BIOS
+    description: str | None = None
+    """For people, in hypervisors' configurations."""
     uuid: UUID
     """Its own, as hypervisors know it."""
     root_uuid: UUID

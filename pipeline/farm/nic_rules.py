@@ -13,7 +13,7 @@ from pipeline.errors import quoted
 from pipeline.farm.addresses import Address, Interface, Network, role_in
 from pipeline.farm.cards import Card
 from pipeline.farm.entries import Listed
-from pipeline.farm.guests import HYPERVISORS, XEN_TYPE
+from pipeline.farm.guests import HYPERVISORS
 from pipeline.farm.model import XenType
 from pipeline.farm.networks import Named, why_unreachable
 from pipeline.farm.nic_readers import Asked
@@ -22,6 +22,7 @@ from pipeline.farm.nodes import Fault, Node, Sequence, fault
 from pipeline.farm.readers import did_you_mean
 from pipeline.farm.subnets import HostPart
 from pipeline.farm.table import BrokenError, Key
+from pipeline.farm.virtualization import XEN_TYPE
 
 _IPV6_MTU = 1280
 """What IPv6 takes at least: RFC 8200, 5."""

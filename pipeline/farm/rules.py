@@ -17,18 +17,18 @@ from pipeline.farm.guests import (
     MEMORY,
     ON_POWEROFF,
     ON_REBOOT,
-    OPTIONS,
     RAMDISK,
     ROOT_SIZE,
     VCPUS,
     Hypervisors,
 )
 from pipeline.farm.masters import Masters
-from pipeline.farm.model import Action
+from pipeline.farm.model import Action, Guest
 from pipeline.farm.nodes import Fault, Node, Sequence, fault
 from pipeline.farm.readers import did_you_mean
 from pipeline.farm.table import Item
 from pipeline.farm.units import MIB, format_size
+from pipeline.farm.virtualization import OPTIONS
 
 
 def keys_are_given(guest: Listed) -> Iterator[Fault]:
@@ -61,10 +61,18 @@ def hypervisors_are_known(guest: Listed, hypervisors: Hypervisors | None) -> Ite
 def hypervisors_can_express_it(guest: Listed, hypervisors: Hypervisors) -> Iterator[Fault]:
     """Nothing is asked of a hypervisor that it does not have."""
     for name in guest.fields[HYPERVISORS]:
-        for key in hypervisors.get(name, ()):
+        for key in hypervisors[name].keys if name in hypervisors else ():
             if guest.fields[key] != key.default:
                 hint = f"say '{key.name}: {key.default or 'none'}' for guests of {name}"
                 yield _at(guest, key, f"{name} has nothing like {key.name}", hint)
+
+
+def hypervisors_take_it(guest: Listed, built: Guest, hypervisors: Hypervisors) -> Iterator[Fault]:
+    """No value is beyond what the guest's hypervisors have; `built` is the guest as a whole."""
+    for name in built.hypervisors:
+        if name in hypervisors:
+            for refusal in hypervisors[name].refusals(built):
+                yield _at(guest, refusal.item, f"{name} {refusal.message}", refusal.hint)
 
 
 def options_are_of_its_hypervisors(guest: Listed) -> Iterator[Fault]:

@@ -1,18 +1,21 @@
 """Hypervisors: the text that makes each of them run a guest. One module each, behind one small interface.
 
 A hypervisor's module has `suffix`, that of its configuration's file name; `executable`, whether that is a program;
-`inexpressible`, the keys of the list that it has nothing for; and `render(guest, files)`, the configuration. `pc` is
-what two of them have in common.
+`render(guest, files)`, the configuration, and `descriptors(guest, files)`, other files that it takes; `start(guest)`,
+what the guest is started by, and `drivers(guest)`, what its kernel needs to find its disks. `inexpressible` are the
+keys of the list that it has nothing for, and `refusals(guest)` what it cannot do for a guest. `pc` is what two of them
+have in common.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from pipeline.farm.guests import Hypervisors
+from pipeline.farm.guests import Hypervisors, Limits, Refusal
 from pipeline.farm.model import Guest
 from pipeline.farm.table import Key
-from pipeline.hypervisor import libvirt, qemu, xen
+from pipeline.hypervisor import libvirt, qemu, vmware, xen
 from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.start import Start, arguments
 
 RECIPE = 1
 """Raise it when the same guest gets another configuration: what was rendered by an older recipe is stale."""
@@ -28,8 +31,26 @@ class Hypervisor(Protocol):
     def render(self, guest: Guest, files: Files) -> str:
         """The configuration of `guest`."""
 
+    def descriptors(self, guest: Guest, files: Files) -> Mapping[str, str]:
+        """The other files of the configuration, by their names."""
 
-BY_NAME: Mapping[str, Hypervisor] = {"xen": xen, "libvirt": libvirt, "qemu": qemu}
-INEXPRESSIBLE: Hypervisors = {name: module.inexpressible for name, module in BY_NAME.items()}
+    def start(self, guest: Guest) -> Start:
+        """What `guest` is started by."""
 
-__all__ = ["BY_NAME", "INEXPRESSIBLE", "RECIPE", "Files", "Hypervisor"]
+    def refusals(self, guest: Guest) -> Iterable[Refusal]:
+        """What it cannot do for `guest`."""
+
+    def drivers(self, guest: Guest) -> Collection[str]:
+        """The kernel modules of which `guest` needs one to find its disks."""
+
+
+BY_NAME: Mapping[str, Hypervisor] = {"xen": xen, "libvirt": libvirt, "qemu": qemu, "vmware": vmware}
+INEXPRESSIBLE: Hypervisors = {name: Limits(module.inexpressible, module.refusals) for name, module in BY_NAME.items()}
+
+
+def starts(guest: Guest) -> frozenset[Start]:
+    """What the guest is started by under its hypervisors."""
+    return frozenset(BY_NAME[name].start(guest) for name in guest.hypervisors)
+
+
+__all__ = ["BY_NAME", "INEXPRESSIBLE", "RECIPE", "Files", "Hypervisor", "Start", "arguments", "starts"]

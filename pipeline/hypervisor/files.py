@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from pipeline.farm.units import MIB
+
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -24,6 +26,13 @@ class Files:
     swap: PurePosixPath | None
     kernel: PurePosixPath
     ramdisk: PurePosixPath | None
+
+    boot: PurePosixPath
+    """The disk with a boot loader, where there is one."""
+    header: PurePosixPath
+    """What makes a whole disk of the root disk, where there is such."""
+    header_size: int = MIB
+    """In bytes."""
 
     others: Mapping[str, PurePosixPath] = field(default_factory=dict)
     """The disks besides root and swap, by name."""

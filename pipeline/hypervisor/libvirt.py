@@ -1,18 +1,41 @@
-"""libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel directly."""
+"""libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel, or a boot disk."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from pipeline.farm.model import Guest, NicModel
+from pipeline.farm.guests import Refusal
+from pipeline.farm.model import Boot, Firmware, Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.start import Start
+from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
 suffix = "xml"
 executable = False
 inexpressible: Collection[Key[Any]] = ()
+
+
+def start(guest: Guest) -> Start:
+    """The kernel, or a boot disk."""
+    return Start.BOOT_DISK if guest.libvirt.boot is Boot.DISK else Start.KERNEL
+
+
+def drivers(guest: Guest) -> Collection[str]:
+    """Those of the PC that QEMU makes."""
+    return pc.DRIVERS
+
+
+def refusals(guest: Guest) -> Iterable[Refusal]:
+    """What does not go with a boot disk."""
+    return refusals_of_boot_disks(guest) if start(guest) is Start.BOOT_DISK else ()
+
+
+def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
+    """None."""
+    return {}
 
 
 def render(guest: Guest, files: Files) -> str:
@@ -20,6 +43,8 @@ def render(guest: Guest, files: Files) -> str:
     domain = Element("domain", type=guest.libvirt.type)
     _add(domain, "name", guest.name)
     _add(domain, "uuid", str(guest.uuid))
+    if guest.description is not None:
+        _add(domain, "description", guest.description)
     _add(domain, "memory", str(guest.maxmem // MIB), unit="MiB")
     _add(domain, "currentMemory", str(guest.memory // MIB), unit="MiB")
     _add(domain, "vcpu", str(guest.maxvcpus), current=str(guest.vcpus))
@@ -37,8 +62,13 @@ def render(guest: Guest, files: Files) -> str:
 
 
 def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
-    boot = _add(domain, "os")
+    uefi = guest.firmware is Firmware.UEFI
+    boot = _add(domain, "os", **({"firmware": "efi"} if uefi else {}))
     _add(boot, "type", "hvm", arch="x86_64", machine=pc.MACHINE)
+    if uefi:  # nobody has signed what it boots
+        _add(_add(boot, "firmware"), "feature", enabled="no", name="secure-boot")
+    if start(guest) is Start.BOOT_DISK:
+        return
     _add(boot, "kernel", str(files.kernel))
     if files.ramdisk is not None:
         _add(boot, "initrd", str(files.ramdisk))
@@ -55,6 +85,14 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
         if each.name is not None:
             _add(disk, "serial", each.name)
         _add_address(disk, pc.FIRST_DISK_SLOT + each.number)
+    if start(guest) is Start.BOOT_DISK:
+        disk = _add(devices, "disk", type="file", device="disk")
+        _add(disk, "driver", name="qemu", type="raw")
+        _add(disk, "source", file=str(files.boot))
+        _add(disk, "target", dev="vdm", bus="virtio")
+        _add(disk, "readonly")
+        _add(disk, "boot", order="1")
+        _add_address(disk, pc.BOOT_DISK_SLOT)
     for number, nic in enumerate(guest.nics):
         interface = _add(devices, "interface", type="bridge")
         _add(interface, "mac", address=nic.mac)

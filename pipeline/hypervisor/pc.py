@@ -9,7 +9,10 @@ MACHINE = "q35"
 # Places on the first PCI bus, so that no device moves when another comes or goes. q35 itself takes 0 and 31.
 BALLOON_SLOT = 3
 FIRST_DISK_SLOT = 4  # root, swap, and the others, MAX_DISKS of farm/disks.py
-FIRST_NIC_SLOT = 16
+FIRST_NIC_SLOT = 16  # up to MAX_NICS of farm/nics.py
+BOOT_DISK_SLOT = 28  # after all others, so that Linux calls the root disk vda as ever
+
+DRIVERS = ("virtio_blk",)
 
 
 def command_line(guest: Guest, files: Files) -> str:

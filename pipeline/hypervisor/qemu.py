@@ -1,36 +1,69 @@
-"""QEMU: a shell script that runs qemu-system-x86_64(1), for a guest that boots its kernel directly."""
+"""QEMU: a shell script that runs qemu-system-x86_64(1), for a guest that boots its kernel, or a boot disk."""
 
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.farm.guests import MAXMEM, ON_CRASH, ON_POWEROFF
-from pipeline.farm.model import Action, Guest, NicModel
+from pipeline.farm.guests import MAXMEM, ON_CRASH, ON_POWEROFF, Refusal
+from pipeline.farm.model import Action, Boot, Firmware, Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.start import Start
+from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
 suffix = "qemu.sh"
 executable = True
 inexpressible: Collection[Key[Any]] = (MAXMEM, ON_POWEROFF, ON_CRASH)
 
 _HEAD = """\
-#!/bin/sh
 # Runs {name} under QEMU, with its console here: Ctrl-A X ends it at once, Ctrl-A H lists what else there is.
 # More options of QEMU's may follow: -snapshot leaves the disks as they are. ACCEL=tcg in the environment does without
 # KVM; where there is none, that is so anyway.
+"""
+_PROGRAM = """\
 exec qemu-system-x86_64 \\
-    -accel "${{ACCEL:-kvm}}" \\
+    -accel "${ACCEL:-kvm}" \\
     -accel tcg \\
 """
+_FIRMWARE = """\
+# OVMF, UEFI for QEMU, is where Debian has it, or where OVMF_CODE and OVMF_VARS say. Its settings are not kept.
+: "${OVMF_CODE:=/usr/share/OVMF/OVMF_CODE_4M.fd}" "${OVMF_VARS:=/usr/share/OVMF/OVMF_VARS_4M.fd}"
+set -- -drive "if=pflash,unit=0,format=raw,readonly=on,file=$OVMF_CODE" \\
+    -drive "if=pflash,unit=1,format=raw,snapshot=on,file=$OVMF_VARS" "$@"
+"""
+
+
+def start(guest: Guest) -> Start:
+    """The kernel, or a boot disk."""
+    return Start.BOOT_DISK if guest.qemu.boot is Boot.DISK else Start.KERNEL
+
+
+def drivers(guest: Guest) -> Collection[str]:
+    """Those of the PC that QEMU makes."""
+    return pc.DRIVERS
+
+
+def refusals(guest: Guest) -> Iterable[Refusal]:
+    """What does not go with a boot disk."""
+    return refusals_of_boot_disks(guest) if start(guest) is Start.BOOT_DISK else ()
+
+
+def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
+    """None."""
+    return {}
 
 
 def render(guest: Guest, files: Files) -> str:
     """The script that runs `guest`, one option a line."""
     options = [shlex.join(option) for option in _options(guest, files)]
-    return _HEAD.format(name=guest.name) + "".join(f"    {option} \\\n" for option in options) + '    "$@"\n'
+    lines = ["#!/bin/sh\n"]
+    lines += [] if guest.description is None else [f"# {guest.description}\n"]
+    lines.append(_HEAD.format(name=guest.name))
+    lines += [_FIRMWARE] if guest.firmware is Firmware.UEFI else []
+    return "".join([*lines, _PROGRAM, *(f"    {option} \\\n" for option in options), '    "$@"\n'])
 
 
 def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
@@ -40,15 +73,19 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
     yield "-cpu", "max"  # the host's, or all that emulation has
     yield "-m", f"{guest.memory // MIB}M"
     yield "-smp", f"cpus={guest.vcpus},maxcpus={guest.maxvcpus}"
-    yield "-kernel", str(files.kernel)
-    if files.ramdisk is not None:
-        yield "-initrd", str(files.ramdisk)
-    yield "-append", pc.command_line(guest, files)
+    if start(guest) is Start.KERNEL:
+        yield "-kernel", str(files.kernel)
+        if files.ramdisk is not None:
+            yield "-initrd", str(files.ramdisk)
+        yield "-append", pc.command_line(guest, files)
     for disk in files.disks:
         yield "-drive", f"if=none,id=disk{disk.number},format=raw,file={_escaped(disk.image)}"
         serial = "" if disk.name is None else f",serial={disk.name}"
         place = pc.FIRST_DISK_SLOT + disk.number
         yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}"
+    if start(guest) is Start.BOOT_DISK:
+        yield "-drive", f"if=none,id=boot,format=raw,readonly=on,file={_escaped(files.boot)}"
+        yield "-device", f"virtio-blk-pci,drive=boot,addr={pc.BOOT_DISK_SLOT:#04x},bootindex=1"
     for number, nic in enumerate(guest.nics):
         yield "-netdev", f"bridge,id=nic{number},br={nic.bridge}"
         card = "virtio-net-pci" if nic.model in {None, NicModel.VIRTIO} else nic.model

@@ -1,13 +1,17 @@
-"""Xen: xl.cfg(5), for a PV or PVH guest that boots its kernel directly."""
+"""Xen: xl.cfg(5), for a PV or PVH guest that boots its kernel directly or by pygrub, or HVM with a boot disk."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.farm.model import Guest
+from pipeline.farm.guests import Refusal
+from pipeline.farm.model import Boot, Firmware, Guest, Nic, NicModel, XenDevices, XenType
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
+from pipeline.farm.virtualization import FIRMWARE, XEN_BOOT, XEN_DEVICES
 from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.start import Start, own_kernel_refusals
+from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
 suffix = "cfg"
 executable = False
@@ -19,12 +23,43 @@ _WHOLE = 2
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
+def start(guest: Guest) -> Start:
+    """A boot disk for HVM, else pygrub, or the kernel."""
+    if guest.xen.type is XenType.HVM:
+        return Start.BOOT_DISK
+    return Start.ROOT_DISK if guest.xen.boot is Boot.PYGRUB else Start.KERNEL
+
+
+def drivers(guest: Guest) -> Collection[str]:
+    """Xen's own; or those of the controller that HVM imitates, of which Linux has had two."""
+    return ("xen-blkfront", *(("ata_piix", "ide_core") if guest.xen.type is XenType.HVM else ()))
+
+
+def refusals(guest: Guest) -> Iterator[Refusal]:
+    """What does not go with the guest's type."""
+    if guest.xen.type is XenType.HVM:
+        yield from refusals_of_boot_disks(guest)
+        if guest.xen.boot is Boot.PYGRUB:
+            yield Refusal(XEN_BOOT, "boots HVM guests from their disks", "remove it, or choose pv or pvh")
+        if guest.xen.device_names is XenDevices.SDA1:
+            yield Refusal(XEN_DEVICES, "has xvda1 and sda1 for PV and PVH guests only", "remove it")
+        return
+    if guest.xen.boot is Boot.PYGRUB:
+        yield from own_kernel_refusals(guest)
+    if guest.firmware is not Firmware.BIOS:
+        hint = "say 'firmware: bios', or 'xen: hvm'"
+        yield Refusal(FIRMWARE, f"gives a {guest.xen.type.upper()} guest no firmware", hint)
+
+
+def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
+    """None."""
+    return {}
+
+
 def render(guest: Guest, files: Files) -> str:
     """The configuration of `guest`."""
-    device = guest.xen.device_names.removesuffix("1")
-    disks = [_disk(_device(device, disk.number), disk.image) for disk in files.disks]
-    vifs = [_quoted(f"mac={nic.mac},bridge={nic.bridge}") for nic in guest.nics]
     settings = [
+        *([] if guest.description is None else [f"# {guest.description}"]),
         f"name = {_quoted(guest.name)}",
         f'uuid = "{guest.uuid}"',
         f'type = "{guest.xen.type}"',
@@ -32,18 +67,47 @@ def render(guest: Guest, files: Files) -> str:
         *([f"maxmem = {guest.maxmem // MIB}"] if guest.maxmem > guest.memory else []),
         f"vcpus = {guest.vcpus}",
         *([f"maxvcpus = {guest.maxvcpus}"] if guest.maxvcpus > guest.vcpus else []),
-        f"kernel = {_quoted(str(files.kernel))}",
-        *([f"ramdisk = {_quoted(str(files.ramdisk))}"] if files.ramdisk is not None else []),
-        f'root = "/dev/{device}1 ro"',
-        # PV kernels talk there anyway; PVH ones have to be told.
-        f"extra = {_quoted(f'console=hvc0 {guest.extra}'.rstrip())}",
+        *_boot(guest, files),
         f'on_poweroff = "{guest.on_poweroff}"',
         f'on_reboot = "{guest.on_reboot}"',
         f'on_crash = "{guest.on_crash}"',
-        _list("vif", vifs),
-        _list("disk", disks),
+        _list("vif", [_vif(nic, guest.xen.type) for nic in guest.nics]),
+        _list("disk", [_disk(device, image) for device, image in _disks(guest, files)]),
     ]
     return "\n".join([*settings, ""])
+
+
+def _boot(guest: Guest, files: Files) -> list[str]:
+    if guest.xen.type is XenType.HVM:
+        firmware = "ovmf" if guest.firmware is Firmware.UEFI else "seabios"
+        # `serial` is what xl console shows. There is a screen as well, by VNC on the host alone, as xl.cfg(5) has it.
+        return [f'bios = "{firmware}"', 'boot = "c"', 'serial = "pty"', 'vga = "stdvga"', "vnc = 1"]
+    if guest.xen.boot is Boot.PYGRUB:
+        kernel = ['bootloader = "pygrub"']
+    else:
+        ramdisk = [f"ramdisk = {_quoted(str(files.ramdisk))}"] if files.ramdisk is not None else []
+        kernel = [f"kernel = {_quoted(str(files.kernel))}", *ramdisk]
+        kernel.append(f'root = "/dev/{guest.xen.device_names} ro"')
+    # PV kernels talk there anyway; PVH ones have to be told.
+    return [*kernel, f"extra = {_quoted(f'console=hvc0 {guest.extra}'.rstrip())}"]
+
+
+def _disks(guest: Guest, files: Files) -> Iterator[tuple[str, PurePosixPath]]:
+    """What each disk is called, and its image."""
+    if guest.xen.type is XenType.HVM:
+        # All are whole disks. The BIOS sees the first four, and boots from the first of them.
+        yield "xvda", files.boot
+        yield from ((f"xvd{'bcdefghijklm'[disk.number]}", disk.image) for disk in files.disks)
+    else:
+        first = guest.xen.device_names.removesuffix("1")
+        yield from ((_device(first, disk.number), disk.image) for disk in files.disks)
+
+
+def _vif(nic: Nic, kind: XenType) -> str:
+    if kind is not XenType.HVM or nic.model is None:
+        return _quoted(f"mac={nic.mac},bridge={nic.bridge}")
+    model = "virtio-net-pci" if nic.model is NicModel.VIRTIO else nic.model  # whatever QEMU has
+    return _quoted(f"mac={nic.mac},bridge={nic.bridge},model={model}")
 
 
 def _device(first: str, number: int) -> str:

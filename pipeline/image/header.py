@@ -13,6 +13,7 @@ for the root file system by its UUID on every disk.
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
@@ -50,27 +51,32 @@ def size(*, uefi: bool = False) -> int:
     return _GAP + (_EFI_SYSTEM if uefi else 0)
 
 
-def build(  # noqa: PLR0913  # a header is described by as much
-    target: Path,
-    root_uuid: UUID,
-    *,
-    root_size: int | None,
-    arguments: Sequence[str] = (),
-    kernel: grub.Kernel | None = None,
-    uefi: bool = False,
-) -> None:
-    """Make the header for the root file system with the UUID `root_uuid`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a header boots, and by what."""
+
+    root_uuid: UUID
+    """Of the root file system."""
+    arguments: Sequence[str] = ()
+    """For the kernel, unless the root file system has a grub.cfg of its own."""
+    kernel: grub.Kernel | None = None
+    """What is tried before grub.script()'s own choice, unless there is a grub.cfg."""
+    uefi: bool = False
+    """Whether it boots by UEFI as well as by a BIOS."""
+
+
+def build(target: Path, settings: Settings, *, root_size: int | None) -> None:
+    """Make a header.
 
     With `root_size`, which is its size in bytes, the root file system's image is to follow the header as its partition;
-    with None, it is on another disk. The header boots by a BIOS and, with `uefi`, by UEFI as well. See grub.script()
-    for what it boots: `kernel`, if that is given, and `arguments` are for a root file system without a grub.cfg of its
-    own. Raises ImageError, also where GRUB is not installed, or ProcessError.
+    with None, it is on another disk. Raises ImageError, also where GRUB is not installed, or ProcessError.
     """
+    uefi = settings.uefi
     if root_size is not None and root_size > MOST:
         raise ImageError(f"{target}: no disk with a root file system of more than {MOST} bytes boots by its header")
-    text = grub.script(root_uuid, arguments, kernel)
+    text = grub.script(settings.root_uuid, settings.arguments, settings.kernel)
     boot_sector, core = grub.for_bios(text)
-    parts = [_first_sector(boot_sector, _partitions(root_size, uefi=uefi), root_uuid.fields[0]), _core(core)]
+    parts = [_first_sector(boot_sector, _partitions(root_size, uefi=uefi), settings.root_uuid.fields[0]), _core(core)]
     with publish(target, mode=PUBLIC, room=size(uefi=uefi)) as draft, draft.open("xb") as file:
         file.truncate(size(uefi=uefi))
         file.write(b"".join(parts))

@@ -19,7 +19,7 @@ from pipeline.doit_glue import (
 from pipeline.farm.model import Farm, TreeItem
 from pipeline.material.files import read
 from pipeline.material.tree import walk
-from pipeline.tasks import base, guest, host_keys, kernel, master
+from pipeline.tasks import base, guest, header, host_keys, kernel, master
 from pipeline.tasks.site import Site
 
 
@@ -83,4 +83,4 @@ def _needs(site: Site) -> dict[str, int]:
     }
 
 
-__all__ = ["Site", "Tasks", "artifacts", "base", "guest", "host_keys", "kernel", "load", "master"]
+__all__ = ["Site", "Tasks", "artifacts", "base", "guest", "header", "host_keys", "kernel", "load", "master"]

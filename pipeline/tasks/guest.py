@@ -17,7 +17,7 @@ from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material.files import read
 from pipeline.material.tree import walk
 from pipeline.system import homes, selinux
-from pipeline.tasks import base, host_keys
+from pipeline.tasks import base, header, host_keys
 from pipeline.tasks.site import Site
 
 _ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
@@ -108,7 +108,8 @@ def names(guest: Guest) -> list[str]:
     swap_name = [f"swap:{guest.name}"] if guest.swap is not None else []
     disk_names = [f"disk:{guest.name}:{each.name}" for each in guest.disks]
     keys_name = [f"keys:{guest.name}"] if guest.host_keys else []
-    return [*keys_name, f"root:{guest.name}", *swap_name, *disk_names, f"config:{guest.name}"]
+    header_name = [f"header:{guest.name}"] if header.files(guest) else []
+    return [*keys_name, f"root:{guest.name}", *swap_name, *disk_names, *header_name, f"config:{guest.name}"]
 
 
 def configs(site: Site) -> Tasks:
@@ -119,6 +120,10 @@ def configs(site: Site) -> Tasks:
         used = [hypervisor.BY_NAME[name] for name in guest.hypervisors]
         texts = {folder / f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
         modes = [PROGRAM if each.executable else PUBLIC for each in used]
+        for each in used:
+            more = each.descriptors(guest, files)
+            texts |= {folder / name: text for name, text in more.items()}
+            modes += [PUBLIC] * len(more)
         links: dict[Path, Path] = {}
         if guest.host_kernel is None:
             master = guest.base.master
@@ -163,6 +168,9 @@ def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
         swap=folder / _SWAP if guest.swap is not None else None,
         kernel=own.kernel if own else folder / _KERNEL,
         ramdisk=own.ramdisk if own else folder / _INITRD,
+        boot=folder / header.BOOT,
+        header=folder / header.HEADER,
+        header_size=header.size(guest),
         others={each.name: folder / _image(each) for each in guest.disks},
     )
 

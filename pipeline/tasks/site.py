@@ -46,7 +46,7 @@ class Site:
             for guest in self.farm.guests.values()
             if guest.base.master == master and guest.host_kernel is None and "xen" in guest.hypervisors
         }
-        return tuple(sorted(types))
+        return tuple(sorted(types - {XenType.HVM}))  # which is a PC
 
     def digest(self, master: Master) -> Path:
         """What the master holds, in a few words; it changes when the contents do."""

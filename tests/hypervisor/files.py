@@ -16,6 +16,8 @@ def files_in(folder: str, *others: str, swap: bool = True, ramdisk: bool = True)
         swap=there / "swap.img" if swap else None,
         kernel=there / "vmlinuz",
         ramdisk=there / "initrd.img" if ramdisk else None,
+        boot=there / "boot.img",
+        header=there / "header.img",
         others={name: there / f"{name}.img" for name in others},
     )
 

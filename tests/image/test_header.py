@@ -9,6 +9,7 @@ import pytest
 from pipeline import process
 from pipeline.errors import ImageError
 from pipeline.image import grub, header
+from pipeline.image.header import Settings
 from tests.machine import need, need_programs, run
 
 MIB = 1 << 20
@@ -41,7 +42,7 @@ def partitions(image: Path) -> list[tuple[str, int, int]]:
 )
 def test_partitions(tmp_path: Path, root_size: int | None, uefi: bool, expected: list[tuple[str, int, int]]) -> None:
     image = tmp_path / "header.img"
-    header.build(image, ROOT, root_size=root_size, uefi=uefi)
+    header.build(image, Settings(root_uuid=ROOT, uefi=uefi), root_size=root_size)
     assert image.stat().st_size == header.size(uefi=uefi)
     image.chmod(0o600)
     with image.open("r+b") as file:  # as it is with the root disk behind it
@@ -51,23 +52,23 @@ def test_partitions(tmp_path: Path, root_size: int | None, uefi: bool, expected:
 
 def test_a_root_disk_that_no_partition_holds(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=f"more than {header.MOST} bytes"):
-        header.build(tmp_path / "header.img", ROOT, root_size=header.MOST + MIB)
+        header.build(tmp_path / "header.img", Settings(root_uuid=ROOT), root_size=header.MOST + MIB)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("uefi", [False, True])
 def test_the_same_bytes(tmp_path: Path, uefi: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    header.build(one, ROOT, root_size=MIB, uefi=uefi)
+    header.build(one, Settings(root_uuid=ROOT, uefi=uefi), root_size=MIB)
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    header.build(other, ROOT, root_size=MIB, uefi=uefi)
+    header.build(other, Settings(root_uuid=ROOT, uefi=uefi), root_size=MIB)
     assert one.read_bytes() == other.read_bytes()
 
 
 def test_uefi_finds_its_program(tmp_path: Path) -> None:
     image = tmp_path / "header.img"
-    header.build(image, ROOT, root_size=MIB, uefi=True)
+    header.build(image, Settings(root_uuid=ROOT, uefi=True), root_size=MIB)
     run("mcopy", "-i", f"{image}@@1M", "::/EFI/BOOT/BOOTX64.EFI", tmp_path / "program")
     program = (tmp_path / "program").read_bytes()
     assert program.startswith(b"MZ")
@@ -89,9 +90,9 @@ def test_grub_reads_its_script(tmp_path: Path) -> None:
 def test_without_grub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "available", lambda _: False)
     with pytest.raises(ImageError, match=r"GRUB is not installed.*grub-common and grub-pc-bin"):
-        header.build(tmp_path / "header.img", ROOT, root_size=MIB)
+        header.build(tmp_path / "header.img", Settings(root_uuid=ROOT), root_size=MIB)
     monkeypatch.undo()
     monkeypatch.setattr(grub, "_FOLDERS", [str(tmp_path)])
     with pytest.raises(ImageError, match=r"no i386-pc/kernel.img.*grub-pc-bin"):
-        header.build(tmp_path / "header.img", ROOT, root_size=MIB)
+        header.build(tmp_path / "header.img", Settings(root_uuid=ROOT), root_size=MIB)
     assert grub.version().startswith("grub-mkimage")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from pipeline import farm
 from pipeline.errors import GuestfarmError, ListError
-from pipeline.farm.guests import MAXMEM, ON_CRASH, Hypervisors
+from pipeline.farm.guests import MAXMEM, ON_CRASH, Hypervisors, Limits
 
 MIB = 1 << 20
-HYPERVISORS: Hypervisors = {"xen": (), "other": (MAXMEM, ON_CRASH)}
+HYPERVISORS: Hypervisors = {"xen": Limits(), "other": Limits((MAXMEM, ON_CRASH))}
 
 # Guests start in line 5.
 HEAD = """\
@@ -44,7 +44,8 @@ A_SIZE = "expected a size like 512M, found"
 AN_ADDRESS = "expected an address with its prefix length like 10.0.0.11/24, found"
 GUEST_KEYS = (
     "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, roles, files, host_keys,"
-    " timezone, locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot, on_crash, xen, libvirt"
+    " timezone, locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot, on_crash, description,"
+    " firmware, xen, libvirt, qemu, vmware"
 )
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"
@@ -267,9 +268,9 @@ GUESTS = [
     ),
     # What hypervisors are asked for.
     (
-        "  a: {address: dhcp, xen: hvm, libvirt: {type: xen}, hypervisors: [xen, libvirt]}",
+        "  a: {address: dhcp, xen: hvn, libvirt: {type: xen}, hypervisors: [xen, libvirt]}",
         [
-            "5:27: guest 'a': xen: expected one of pv, pvh, found 'hvm'",
+            "5:27: guest 'a': xen: expected one of pv, pvh, hvm, found 'hvn'; did you mean 'hvm'?",
             "5:48: guest 'a': libvirt.type: expected one of kvm, qemu, found 'xen'",
             "5:73: guest 'a': there is no hypervisor 'libvirt'; known: xen, other",
         ],
@@ -278,7 +279,7 @@ GUESTS = [
         "  a: {address: dhcp, xen: {device_names: hda1, on_crash: destroy}, on_crash: reboot}",
         [
             "5:42: guest 'a': xen.device_names: expected one of xvda1, sda1, found 'hda1'; did you mean 'sda1'?",
-            "5:48: guest 'a': xen: unknown key 'on_crash'; known: type, device_names",
+            "5:48: guest 'a': xen: unknown key 'on_crash'; known: type, device_names, boot",
             "5:78: guest 'a': on_crash: expected one of destroy, restart, preserve, coredump-destroy,"
             " coredump-restart, found 'reboot'",
         ],

@@ -17,6 +17,8 @@ def files(folder: str, *, swap: bool = True, ramdisk: bool = True) -> Files:
         swap=path / "swap.img" if swap else None,
         kernel=path / "vmlinuz",
         ramdisk=path / "initrd.img" if ramdisk else None,
+        boot=path / "boot.img",
+        header=path / "header.img",
     )
 
 

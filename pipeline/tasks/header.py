@@ -1,0 +1,65 @@
+"""header:G: what a boot loader takes to start a guest: a disk to boot from, or what makes one of its root disk."""
+
+from functools import partial
+from pathlib import Path
+
+from pipeline import hypervisor
+from pipeline.doit_glue import Tasks, artifact
+from pipeline.farm.model import Firmware, Guest
+from pipeline.hypervisor import Start
+from pipeline.image import grub, header
+from pipeline.tasks.site import Site
+
+BOOT, HEADER = "boot.img", "header.img"
+
+
+def tasks(site: Site) -> Tasks:
+    """A task for each guest that a boot loader starts."""
+    for guest in site.farm.guests.values():
+        sizes = {site.guest(guest) / name: size for name, size in files(guest).items()}
+        if sizes:
+            settings = settings_of(guest)
+            kernel = settings.kernel
+            yield artifact(
+                guest.name,
+                f"{guest.name}'s boot loader",
+                partial(_build, sizes, settings),
+                targets=[*sizes],
+                inputs={
+                    "recipe": header.RECIPE,
+                    "files": [[path.name, size] for path, size in sizes.items()],
+                    "root UUID": str(guest.root_uuid),
+                    "arguments": [*settings.arguments],
+                    "kernel": [str(kernel.kernel), str(kernel.initrd)] if kernel else None,
+                    "UEFI": settings.uefi,
+                    "GRUB": grub.version,
+                },
+            )
+
+
+def files(guest: Guest) -> dict[str, int | None]:
+    """The headers that a guest's hypervisors start it by, with the size of the root disk that follows, if one does."""
+    starts = hypervisor.starts(guest)
+    found: dict[str, int | None] = {BOOT: None} if Start.BOOT_DISK in starts else {}
+    return {**found, HEADER: guest.base.size} if Start.HEADER in starts else found
+
+
+def settings_of(guest: Guest) -> header.Settings:
+    """What the guest's headers are made from."""
+    master = guest.base.master
+    return header.Settings(
+        root_uuid=guest.root_uuid,
+        arguments=hypervisor.arguments(guest),
+        kernel=grub.Kernel(master.kernel, master.initrd) if master.kernel and master.initrd else None,
+        uefi=guest.firmware is Firmware.UEFI,
+    )
+
+
+def size(guest: Guest) -> int:
+    """The bytes that each of a guest's headers takes."""
+    return header.size(uefi=guest.firmware is Firmware.UEFI)
+
+
+def _build(sizes: dict[Path, int | None], settings: header.Settings) -> None:
+    for target, root_size in sizes.items():
+        header.build(target, settings, root_size=root_size)

@@ -4,6 +4,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
+from pipeline import hypervisor
 from pipeline.farm.model import Guest
 from pipeline.hypervisor import vmdk
 from pipeline.hypervisor.vmdk import Extent
@@ -34,8 +35,8 @@ def bootable(guest: Guest, root: Path, via: Via) -> tuple[str, Drive]:
     if via is Via.KERNEL:
         return str(root), Drive(number=0, image=root)
     front = root.with_name("header.img")
-    arguments = ["console=ttyS0", *guest.extra.split()]
-    header.build(front, guest.root_uuid, root_size=root.stat().st_size, arguments=arguments)
+    settings = header.Settings(root_uuid=guest.root_uuid, arguments=hypervisor.arguments(guest))
+    header.build(front, settings, root_size=root.stat().st_size)
     front.chmod(0o600)
     if via is Via.DISK:
         whole = root.with_name("whole.img")

@@ -82,6 +82,8 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
         _add(disk, "driver", name="qemu", type="raw")
         _add(disk, "source", file=str(each.image))
         _add(disk, "target", dev=f"vd{'abcdefghijkl'[each.number]}", bus="virtio")
+        if each.number == 0 and start(guest) is Start.BOOT_DISK:
+            _add(disk, "boot", order="2")  # OVMF looks for no disks but those that it may boot from
         if each.name is not None:
             _add(disk, "serial", each.name)
         _add_address(disk, pc.FIRST_DISK_SLOT + each.number)

@@ -10,7 +10,7 @@ from pipeline.farm.model import Action, Boot, Firmware, Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
-from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.files import Disk, Files
 from pipeline.hypervisor.start import Start
 from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
@@ -82,7 +82,7 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
         yield "-drive", f"if=none,id=disk{disk.number},format=raw,file={_escaped(disk.image)}"
         serial = "" if disk.name is None else f",serial={disk.name}"
         place = pc.FIRST_DISK_SLOT + disk.number
-        yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}"
+        yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}{_order(guest, disk)}"
     if start(guest) is Start.BOOT_DISK:
         yield "-drive", f"if=none,id=boot,format=raw,readonly=on,file={_escaped(files.boot)}"
         yield "-device", f"virtio-blk-pci,drive=boot,addr={pc.BOOT_DISK_SLOT:#04x},bootindex=1"
@@ -95,6 +95,11 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
     yield ("-nodefaults",)
     yield "-display", "none"
     yield "-serial", "mon:stdio"
+
+
+def _order(guest: Guest, disk: Disk) -> str:
+    """OVMF looks for no disks but those that it may boot from: the boot loader would not find the root disk."""
+    return ",bootindex=2" if start(guest) is Start.BOOT_DISK and disk.number == 0 else ""
 
 
 def _escaped(path: PurePosixPath) -> str:

@@ -46,7 +46,7 @@ def test_libvirt(tmp_path: Path, firmware: Firmware) -> None:
     domain = defined(tmp_path, whose, FILES)
     assert domain.find("os/kernel") is None
     assert attributes(domain, "disk/source", "file") == [str(FILES.root), str(FILES.swap), str(FILES.boot)]
-    assert attributes(domain, "disk/boot", "order") == ["1"]
+    assert attributes(domain, "disk/boot", "order") == ["2", "1"]
     assert domain.findtext("description") == DISK.description
 
 
@@ -54,6 +54,11 @@ def test_libvirt(tmp_path: Path, firmware: Firmware) -> None:
 def test_qemu(bin_folder: Path, firmware: Firmware) -> None:
     arguments = called_with(bin_folder, guest(qemu=DISK.qemu, firmware=firmware), FILES)
     assert not {"-kernel", "-initrd", "-append"} & {*arguments}
+    devices = values(arguments, "-device")
+    assert [device for device in devices if "bootindex" in device] == [
+        "virtio-blk-pci,drive=disk0,addr=0x04,bootindex=2",
+        "virtio-blk-pci,drive=boot,addr=0x1c,bootindex=1",
+    ]
     drives = values(arguments, "-drive")
     assert f"if=none,id=boot,format=raw,readonly=on,file={FILES.boot}" in drives
     assert any(drive.startswith("if=pflash") for drive in drives) == (firmware is Firmware.UEFI)

@@ -1,14 +1,15 @@
 """The masters of the list: the keys that each may have, and what they mean."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.errors import quoted
-from pipeline.farm import names
-from pipeline.farm.model import Bootstrap, Directory, Family, Image, Master, Tar
+from pipeline.farm import names, parents
+from pipeline.farm.model import Bootstrap, Derived, Directory, Family, Image, Master, Source, Tar
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
 from pipeline.farm.readers import Choice, Many, Parsed
 from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
@@ -42,6 +43,9 @@ BOOTSTRAP: Final = Section(
 TAR: Final[Key[Path | None]] = Key("tar", _FILE, "a root file system in a tar file: plain, gz, xz or zst", None)
 DIRECTORY: Final[Key[Path | None]] = Key("directory", _FILE, "a root file system in a folder", None)
 IMAGE: Final[Key[Path | None]] = Key("image", _FILE, "a root file system in an ext2, ext3 or ext4 image", None)
+FROM: Final[Key[str | None]] = Key("from", names.NAME, "another master, to be changed by packages and run", None)
+MORE_PACKAGES: Final = Key("packages", Many(names.PACKAGE), "with `from`: what to install in it by its own apt", ())
+MORE_RUN: Final = Key("run", RUN.reader, 'with `from`: shell commands to run then; "$1" is the master\'s root', ())
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "the kernel inside the master, else its newest", None)
 INITRD: Final[Key[PurePosixPath | None]] = Key("initrd", _PATH, "the initrd inside the master", None)
 FAMILY: Final[Key[Family | None]] = Key(
@@ -55,8 +59,8 @@ _ON_THIS_MACHINE = (
     (IMAGE, stat.S_ISREG, "file"),
 )
 
-SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE)
-MASTER: Final = Table(*SOURCES, KERNEL, INITRD, FAMILY)
+SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE, FROM)
+MASTER: Final = Table(*SOURCES, MORE_PACKAGES, MORE_RUN, KERNEL, INITRD, FAMILY)
 
 Masters = dict[str, Master | None]
 """By name; None for one that is broken."""
@@ -68,15 +72,23 @@ def read_masters(node: Node, folder: Path) -> tuple[Masters | None, list[Fault]]
         entries = entries_of(node, "a mapping of names to masters")
     except ReadingError as error:
         return None, [*error.faults]
-    masters: Masters = {}
+    make: dict[str, Callable[[Master | None], Master | None]] = {}
+    derived: dict[str, tuple[str, Node]] = {}
     faults: list[Fault] = []
     for name, (key, value) in entries.items():
-        masters[name], found = _read_master(key, value, folder)
+        fields, found = _read_master(key, value, folder)
         faults.extend(each.under(name) for each in found)
+        with suppress(BrokenError):
+            if fields and (parent := fields[FROM]):
+                derived[name] = parent, fields.node(FROM)
+        make[name] = partial(_master, name, fields, folder) if fields and not found else _broken
+    masters = parents.resolve(derived, make)
+    faults.extend(parents.check(derived, make))
+    faults.extend(parents.cannot_be_changed(derived, masters))
     return masters, faults
 
 
-def _read_master(key: Scalar, node: Node, folder: Path) -> tuple[Master | None, list[Fault]]:
+def _read_master(key: Scalar, node: Node, folder: Path) -> tuple[Fields | None, list[Fault]]:
     faults: list[Fault] = []
     try:
         names.NAME.read(key)
@@ -93,8 +105,15 @@ def _read_master(key: Scalar, node: Node, folder: Path) -> tuple[Master | None, 
         faults.append(fault(key, f"made from {' and '.join(given)}", "a master is made from one of them"))
     elif not given and not found:
         faults.append(fault(key, "made from nothing", f"give one of {', '.join(kinds)}"))
+    if FROM not in fields:
+        hint = "give from: as well; a bootstrap's own belong into 'bootstrap'"
+        faults.extend(
+            fault(fields.node(item), f"{item.name} is for masters derived from another", hint)
+            for item in (MORE_PACKAGES, MORE_RUN)
+            if item in fields
+        )
     faults.extend(_absent_files(fields, folder))
-    return (None if faults else _master(key.text, fields, folder)), faults
+    return fields, faults
 
 
 def _absent_files(fields: Fields, folder: Path) -> Iterator[Fault]:
@@ -110,17 +129,23 @@ def _absent_files(fields: Fields, folder: Path) -> Iterator[Fault]:
                     yield fault(fields.node(key), f"{quoted(str(path))} {wrong}", hint, (key.name,))
 
 
-def _master(name: str, fields: Fields, folder: Path) -> Master:
+def _broken(_: Master | None) -> None:
+    """In place of a master with faults."""
+
+
+def _master(name: str, fields: Fields, folder: Path, parent: Master | None) -> Master:
     return Master(
         name=name,
-        source=_source(fields, folder),
-        kernel=fields[KERNEL],
-        initrd=fields[INITRD],
-        family=fields[FAMILY],
+        source=_source(fields, folder, parent),
+        kernel=fields[KERNEL] or (parent.kernel if parent else None),
+        initrd=fields[INITRD] or (parent.initrd if parent else None),
+        family=fields[FAMILY] or (parent.family if parent else None),
     )
 
 
-def _source(fields: Fields, folder: Path) -> Bootstrap | Tar | Directory | Image:
+def _source(fields: Fields, folder: Path, parent: Master | None) -> Source:
+    if parent:
+        return Derived(parent=parent, packages=fields[MORE_PACKAGES], run=fields[MORE_RUN])
     if path := fields[TAR]:
         return Tar(path=folder / path)
     if path := fields[DIRECTORY]:

@@ -63,6 +63,15 @@ class Image:
     path: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A master that is another one with more packages in it, or changed by commands."""
+
+    parent: "Master"
+    packages: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+
+
 class Family(StrEnum):
     """Where a guest's system looks for its name, its clock and the like; of the network, its tool decides."""
 
@@ -80,12 +89,16 @@ class Master:
     """What guests' root file systems start from."""
 
     name: str
-    source: Bootstrap | Tar | Directory | Image
+    source: "Source"
     kernel: PurePosixPath | None = None
     """The kernel inside the master; None: the one that /vmlinuz or /boot/vmlinuz leads to, else the newest."""
     initrd: PurePosixPath | None = None
     family: Family | None = None
     """None: what its os-release(5) says."""
+
+
+Source = Bootstrap | Tar | Directory | Image | Derived
+"""What a master is made from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ _OUR_HOOKS = (
     'rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub',
     ': > "$1/etc/machine-id"',
 )
-_ENVIRONMENT = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "TMPDIR", "HOME")
+ENVIRONMENT = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "TMPDIR", "HOME")
 """What apt and mmdebstrap need to know of the host: the way to the mirror, and where there is room."""
 
 
@@ -46,7 +46,7 @@ def build(packages: Packages, tar: Path) -> None:
     options += [f"--customize-hook={hook}" for hook in (*packages.customize, *_OUR_HOOKS)]
     process.run(
         ["mmdebstrap", *options, packages.suite, tar, *packages.mirrors],
-        environment={"SOURCE_DATE_EPOCH": str(EPOCH), **process.inherited(*_ENVIRONMENT)},
+        environment={"SOURCE_DATE_EPOCH": str(EPOCH), **process.inherited(*ENVIRONMENT)},
     )
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
-from pipeline.errors import MasterError
-from pipeline.farm.model import Bootstrap, Directory, Image, Master, Tar
-from pipeline.image import bootstrap, directory, tar
+from pipeline.errors import MasterError, counted
+from pipeline.farm.model import Bootstrap, Derived, Directory, Image, Master, Tar
+from pipeline.image import bootstrap, derive, directory, tar
 from pipeline.image.base import of_image
 from pipeline.image.layer import Contents, Digest
 from pipeline.image.publish import publish, publish_text
@@ -99,6 +99,20 @@ def _making(site: Site, master: Master) -> _Making:
         case Image(path=path):
             doc = f"master {master.name}: the image {path}"
             return _Making(doc, partial(_from_image, path, target), {"image": str(path)}, files=(path,))
+        case Derived(parent=parent) as derived:
+            changes = derive.Changes(packages=derived.packages, run=derived.run)
+            return _Making(
+                f"master {master.name}: {parent.name} and {counted(len(derived.packages), 'package')}",
+                partial(_from_parent, site, parent, changes, rootfs, target),
+                {
+                    "parent": parent.name,
+                    "changes": _plain(changes),
+                    "derive recipe": derive.RECIPE,
+                    "mmdebstrap": bootstrap.version,
+                },
+                made=(rootfs,),
+                files=(site.digest(parent),),
+            )
 
 
 def _from_packages(packages: bootstrap.Packages, rootfs: Path, target: Path) -> None:
@@ -118,6 +132,12 @@ def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
     _publish(target, seen.contents())
 
 
+def _from_parent(site: Site, parent: Master, changes: derive.Changes, rootfs: Path, target: Path) -> None:
+    with publish(rootfs) as draft:
+        derive.build(tar.entries(site.rootfs(parent)), contents(site.digest(parent)), changes, draft)
+    _from_tar(rootfs, target)
+
+
 def _from_image(image: Path, target: Path) -> None:
     check_unused(image)
     _publish(target, of_image(image))
@@ -127,5 +147,5 @@ def _publish(target: Path, found: Contents) -> None:
     publish_text(target, json.dumps(asdict(found)) + "\n")
 
 
-def _plain(packages: bootstrap.Packages) -> dict[str, Any]:
+def _plain(packages: bootstrap.Packages | derive.Changes) -> dict[str, Any]:
     return {name: value for name, value in json.loads(json.dumps(asdict(packages), default=str)).items() if value}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.farm.model import Base, Farm, Guest, Image, Master, Tar, XenType
+from pipeline.farm.model import Base, Derived, Farm, Guest, Image, Master, Tar, XenType
 
 
 class Site:
@@ -29,8 +29,8 @@ class Site:
 
     @property
     def masters(self) -> tuple[Master, ...]:
-        """The masters that guests start from, in the order in which they first do."""
-        return tuple(dict.fromkeys(base.master for base in self.farm.bases))
+        """The masters that guests start from, in the order in which they first do, and before each its parents."""
+        return tuple(dict.fromkeys(master for base in self.farm.bases for master in _lineage(base.master)))
 
     @property
     def booted_masters(self) -> tuple[Master, ...]:
@@ -87,3 +87,9 @@ class Site:
 
     def _base(self, base: Base) -> Path:
         return self.build / "bases" / base.name
+
+
+def _lineage(master: Master) -> tuple[Master, ...]:
+    """What the master is derived from, the eldest first, and the master itself."""
+    above = _lineage(master.source.parent) if isinstance(master.source, Derived) else ()
+    return *above, master

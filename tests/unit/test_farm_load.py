@@ -14,7 +14,9 @@ from pipeline.farm.model import (
     Allocation,
     Base,
     Bootstrap,
+    Derived,
     Directory,
+    Family,
     Farm,
     FileSystem,
     Guest,
@@ -58,6 +60,8 @@ masters:
   appliance: {tar: root.tar.zst, kernel: /boot/vmlinuz, initrd: /boot/initrd.img}
   scratch: {directory: ./rootfs}
   legacy: {image: ABSOLUTE/root.img}
+  shop: {from: web, family: none}
+  web: {from: appliance, packages: nginx, run: [x, x]}
 guests:
   a: {master: appliance}
   b: {master: scratch}
@@ -294,6 +298,7 @@ def test_masters_of_all_kinds(tmp_path: Path) -> None:
     (tmp_path / "rootfs").mkdir()
     listed = load(tmp_path, MASTERS.replace("ABSOLUTE", str(tmp_path)))
     assert listed.images == PurePosixPath("/srv/images")
+    kernel, initrd = PurePosixPath("/boot/vmlinuz"), PurePosixPath("/boot/initrd.img")
     assert listed.masters == {
         "debian": Master(
             name="debian",
@@ -310,11 +315,20 @@ def test_masters_of_all_kinds(tmp_path: Path) -> None:
         "appliance": Master(
             name="appliance",
             source=Tar(path=tmp_path / "root.tar.zst"),
-            kernel=PurePosixPath("/boot/vmlinuz"),
-            initrd=PurePosixPath("/boot/initrd.img"),
+            kernel=kernel,
+            initrd=initrd,
         ),
         "scratch": Master(name="scratch", source=Directory(path=tmp_path / "rootfs")),
         "legacy": Master(name="legacy", source=Image(path=tmp_path / "root.img")),
+        "shop": Master(
+            name="shop", source=Derived(parent=listed.masters["web"]), kernel=kernel, initrd=initrd, family=Family.NONE
+        ),
+        "web": Master(
+            name="web",
+            source=Derived(parent=listed.masters["appliance"], packages=("nginx",), run=("x", "x")),
+            kernel=kernel,
+            initrd=initrd,
+        ),
     }
     filesystems = [guest.base.filesystem for guest in listed.guests.values()]
     assert filesystems == [FileSystem.EXT4, FileSystem.EXT4, None, FileSystem.EXT3]

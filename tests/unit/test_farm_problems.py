@@ -52,7 +52,8 @@ VCPUS = "expected a whole number from 1 to 4096, found"
 NETWORK_KEYS = "use, bridge, address, gateway, routes, nameservers, search, dhcp6, accept_ra, mtu, vlan, model, mac"
 A_NETWORK = f"expected a mapping of {NETWORK_KEYS}, a list of such, or none, found"
 ARGUMENTS = "expected arguments for the kernel like quiet net.ifnames=0"
-A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, found"
+NO_FILE = "No such file or directory"
+A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, from, found"
 NO_UNIT = "add a unit: B, K, M, G or T"
 GUESTS = [
     # Values.
@@ -520,13 +521,52 @@ RELATIVE = "paths are relative to the folder of the list"
 MASTERS = [
     ("  m:", [f"3:5: master 'm': {A_MASTER} nothing"]),
     ("  m: bookworm", [f"3:6: master 'm': {A_MASTER} 'bookworm'"]),
-    ("  m: {}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image"]),
-    ("  m: {kernel: /vmlinuz}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image"]),
+    ("  m: {}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, from"]),
+    (
+        "  m: {kernel: /vmlinuz}",
+        ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, from"],
+    ),
     (
         "  m: {directory: ., bootstrap: {suite: sid}}",
         ["3:3: master 'm': made from bootstrap and directory; a master is made from one of them"],
     ),
     ("  m: {bootstrap: {}}", ["3:3: master 'm': bootstrap.suite is missing; give a suite like bookworm"]),
+    (
+        "  m: {from: n, packages: [-x], run: ['']}\n  n: {tar: guests.yaml}",
+        [
+            "3:27: master 'm': packages: expected the name of a Debian package, found '-x';"
+            " lower case letters, digits, '+', '-', '.'; then perhaps :ARCHITECTURE, and =VERSION or /SUITE",
+            "3:38: master 'm': run: expected a shell command, found ''",
+        ],
+    ),
+    (
+        "  m: {from: debain, packages: nginx}\n  debian: {tar: guests.yaml}",
+        ["3:13: master 'm': from: there is no master 'debain'; did you mean 'debian'?"],
+    ),
+    (
+        "  m: {from: a}\n  a: {from: b}\n  b: {from: a}\n  self: {from: self}",
+        [
+            "4:13: master 'a': from: it is its own parent: 'a' from 'b' from 'a';"
+            " one of them has to start from something else",
+            "6:16: master 'self': from: it is its own parent: 'self' from 'self';"
+            " one of them has to start from something else",
+        ],
+    ),
+    ("  m: {from: n, run: x}\n  n: {tar: no}", [f"4:12: master 'n': tar: 'no' cannot be used: {NO_FILE}; {RELATIVE}"]),
+    (
+        "  m: {from: n}\n  n: {from: o}\n  o: {image: guests.yaml}",
+        [
+            "4:13: master 'n': from: master 'o' is an image, which no master can be derived from;"
+            " take its files out of it, and give them as `tar:` or `directory:`"
+        ],
+    ),
+    (
+        "  m: {tar: guests.yaml, packages: nginx}",
+        [
+            "3:35: master 'm': packages is for masters derived from another;"
+            " give from: as well; a bootstrap's own belong into 'bootstrap'"
+        ],
+    ),
     ("  m: {bootsrap: {suite: sid}}", ["3:7: master 'm': unknown key 'bootsrap'; did you mean 'bootstrap'?"]),
     ("  m: {suite: sid}", ["3:7: master 'm': unknown key 'suite'; it belongs into 'bootstrap'"]),
     (

@@ -48,8 +48,10 @@ TEST_PACKAGES = \
     python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
+    skopeo:skopeo \
     strace:strace \
     sudo:visudo \
+    umoci:umoci \
     whois:mkpasswd \
     xfsprogs:mkfs.xfs \
     zsh:zsh

@@ -9,7 +9,7 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names, parents
-from pipeline.farm.model import Bootstrap, Derived, Directory, Family, Image, Master, Source, Tar
+from pipeline.farm.model import Bootstrap, Derived, Directory, Family, Image, Master, Oci, Source, Tar
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
 from pipeline.farm.readers import Choice, Many, Parsed
 from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
@@ -43,6 +43,14 @@ BOOTSTRAP: Final = Section(
 TAR: Final[Key[Path | None]] = Key("tar", _FILE, "a root file system in a tar file: plain, gz, xz or zst", None)
 DIRECTORY: Final[Key[Path | None]] = Key("directory", _FILE, "a root file system in a folder", None)
 IMAGE: Final[Key[Path | None]] = Key("image", _FILE, "a root file system in an ext2, ext3 or ext4 image", None)
+OCI_FOLDER: Final[Key[Path | None]] = Key("oci.folder", _FILE, "the folder of an OCI image layout")
+OCI_TAG: Final[Key[str | None]] = Key("oci.tag", names.TAG, "which of its images; the only one if not given", None)
+OCI: Final = Section(
+    "oci",
+    Table(OCI_FOLDER, OCI_TAG),
+    "a root file system in an OCI image layout, as `skopeo copy` writes one",
+    short=OCI_FOLDER,
+)
 FROM: Final[Key[str | None]] = Key("from", names.NAME, "another master, to be changed by packages and run", None)
 MORE_PACKAGES: Final = Key("packages", Many(names.PACKAGE), "with `from`: what to install in it by its own apt", ())
 MORE_RUN: Final = Key("run", RUN.reader, 'with `from`: shell commands to run then; "$1" is the master\'s root', ())
@@ -57,9 +65,10 @@ _ON_THIS_MACHINE = (
     (TAR, stat.S_ISREG, "file"),
     (DIRECTORY, stat.S_ISDIR, "folder"),
     (IMAGE, stat.S_ISREG, "file"),
+    (OCI_FOLDER, stat.S_ISDIR, "folder"),
 )
 
-SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE, FROM)
+SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE, OCI, FROM)
 MASTER: Final = Table(*SOURCES, MORE_PACKAGES, MORE_RUN, KERNEL, INITRD, FAMILY)
 
 Masters = dict[str, Master | None]
@@ -152,6 +161,8 @@ def _source(fields: Fields, folder: Path, parent: Master | None) -> Source:
         return Directory(path=folder / path)
     if path := fields[IMAGE]:
         return Image(path=folder / path)
+    if fields.has(OCI) and (path := fields[OCI_FOLDER]):
+        return Oci(path=folder / path, tag=fields[OCI_TAG])
     keyring = fields[KEYRING]
     return Bootstrap(
         suite=fields[SUITE],

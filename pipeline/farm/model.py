@@ -64,6 +64,15 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Oci:
+    """A master that is an image of an OCI image layout, a folder."""
+
+    path: Path
+    tag: str | None = None
+    """None: the only one for the processor of guests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
     """A master that is another one with more packages in it, or changed by commands."""
 
@@ -97,7 +106,7 @@ class Master:
     """None: what its os-release(5) says."""
 
 
-Source = Bootstrap | Tar | Directory | Image | Derived
+Source = Bootstrap | Tar | Directory | Image | Oci | Derived
 """What a master is made from."""
 
 

@@ -55,6 +55,10 @@ PACKAGE = Matching(
 )
 SUITE = Matching("a suite like bookworm", "[A-Za-z0-9][A-Za-z0-9.+~_-]*")
 COMPONENT = Matching("a component like main", "[a-z0-9][a-z0-9.+/_-]*")
+# The grammar of org.opencontainers.image.ref.name in annotations.md of the OCI Image Format Specification.
+TAG = Matching(
+    "a tag like latest", "[A-Za-z0-9]+([._:@/+-]+[A-Za-z0-9]+)*", "letters, digits, and '-._:@/+' between them"
+)
 MIRROR = Matching(
     "the URL of a Debian mirror like http://deb.debian.org/debian",
     r"(https?://[!-.0-~][!-~]*|(file|copy):///[!-~]*)",

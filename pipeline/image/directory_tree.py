@@ -82,16 +82,20 @@ class DirectoryTree:
 
     def names(self, directory: int) -> list[str]:
         """The names in `directory`, sorted, without "." and ".."."""
-        found: list[str] = []
+        return [name for name, _ in self.children(directory)]
+
+    def children(self, directory: int) -> list[tuple[str, int]]:
+        """The names in `directory`, sorted, with their inode numbers, without "." and ".."."""
+        found: dict[str, int] = {}
 
         def collect(entry: Any, *_: object) -> int:  # noqa: ANN401  # a cffi pointer
             # The high byte of the length is the file's type.
-            found.append(os.fsdecode(ffi.buffer(entry.name, entry.name_len & 0xFF)[:]))
+            found[os.fsdecode(ffi.buffer(entry.name, entry.name_len & 0xFF)[:])] = entry.inode
             return 0
 
         function = ffi.callback("int(struct ext2_dir_entry *, int, int, char *, void *)", collect)
         check(self._library.ext2fs_dir_iterate(self._fs, directory, 0, ffi.NULL, function, ffi.NULL))
-        return sorted(set(found) - {".", ".."})
+        return sorted(child for child in found.items() if child[0] not in (".", ".."))
 
     def link(self, directory: int, name: str, number: int) -> None:
         """Add `name` for the inode `number`, whose count of names is left to the caller."""

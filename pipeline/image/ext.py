@@ -10,10 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from pipeline.errors import ImageError
-from pipeline.image import libext2fs
+from pipeline.image import libext2fs, reader
 from pipeline.image.directory_tree import DirectoryTree
 from pipeline.image.inode import Inodes, Status
-from pipeline.image.layer import CHUNK, EPOCH, Layer
+from pipeline.image.layer import CHUNK, EPOCH, Entry, Layer
 from pipeline.image.libext2fs import ExtError, check, ffi
 from pipeline.image.writer import Writer
 
@@ -195,6 +195,10 @@ class FileSystem:
         if number is None or self._inodes.kind(number) != stat.S_IFREG:
             raise ImageError(f"there is no file {path!r} in the file system")
         yield from self._inodes.contents(number)
+
+    def entries(self) -> Iterator[Entry]:
+        """Everything in the file system as a layer, without sockets. Raises ImageError also while it is read."""
+        return reader.entries(self._inodes, self._tree)
 
     def apply(self, layer: Layer) -> None:
         """Write every entry of `layer` in its order; what was there under the same name is replaced.

@@ -126,6 +126,35 @@ class Inodes:
         finally:
             self._library.ext2fs_xattrs_close(handle)
 
+    def xattrs(self, number: int) -> dict[str, bytes]:
+        """Extended attributes, as the kernel's getxattr(2) shows them, by their full names."""
+        names: list[bytes] = []
+
+        def collect(name: Any, *_: object) -> int:  # noqa: ANN401  # a cffi pointer
+            names.append(bytes(ffi.buffer(name, len(ffi.string(name)))))
+            return 0
+
+        function = ffi.callback("int(char *, char *, size_t, void *)", collect)
+        handle, value, length = ffi.new("ext2_xattr_handle **"), ffi.new("void **"), ffi.new("size_t *")
+        check(self._library.ext2fs_xattrs_open(self._fs, number, handle))
+        found: dict[str, bytes] = {}
+        try:
+            check(self._library.ext2fs_xattrs_read(handle[0]))
+            check(self._library.ext2fs_xattrs_iterate(handle[0], function, ffi.NULL))
+            for name in names:
+                check(self._library.ext2fs_xattr_get(handle[0], name, value, length))
+                found[os.fsdecode(name)] = ffi.buffer(value[0], length[0])[:]
+                check(self._library.ext2fs_free_mem(value))
+        finally:
+            self._library.ext2fs_xattrs_close(handle)
+        found.pop("system.data", None)  # a small file's contents, with the feature inline_data
+        return found
+
+    def device(self, number: int) -> tuple[int, int]:
+        """Major and minor number of a device, in one of the two encodings of the kernel's kdev_t.h; 0, 0 for others."""
+        old, new = self.read(number).i_block[0:2]
+        return (old >> 8 & 0xFF, old & 0xFF) if old else (new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00)
+
     def drop_name(self, number: int) -> None:
         """Count one name less; with the last one (a directory's "." aside) the inode and its blocks become free."""
         inode = self.read(number)

@@ -125,6 +125,10 @@ long ext2fs_file_close(ext2_file_t file);
 long ext2fs_xattrs_open(ext2_filsys fs, ext2_ino_t number, ext2_xattr_handle **handle);
 long ext2fs_xattrs_read(ext2_xattr_handle *handle);
 long ext2fs_xattrs_close(ext2_xattr_handle **handle);
+long ext2fs_xattrs_iterate(ext2_xattr_handle *handle,
+                           int (*func)(char *name, char *value, size_t length, void *priv), void *priv);
+long ext2fs_xattr_get(ext2_xattr_handle *handle, const char *key, void **value, size_t *length);
+long ext2fs_free_mem(void *pointer);
 long ext2fs_xattr_set(ext2_xattr_handle *handle, const char *key, const void *value, size_t length);
 long ext2fs_free_ext_attr(ext2_filsys fs, ext2_ino_t number, void *inode);
 const char *error_message(long code);

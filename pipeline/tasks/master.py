@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
 from pipeline.errors import MasterError, counted
-from pipeline.farm.model import Bootstrap, Derived, Directory, Image, Master, Tar
-from pipeline.image import bootstrap, derive, directory, tar
+from pipeline.farm.model import Bootstrap, Derived, Directory, Image, Master, Oci, Tar
+from pipeline.image import bootstrap, derive, directory, oci, tar
 from pipeline.image.base import of_image
 from pipeline.image.layer import Contents, Digest
 from pipeline.image.publish import publish, publish_text
@@ -99,6 +99,19 @@ def _making(site: Site, master: Master) -> _Making:
         case Image(path=path):
             doc = f"master {master.name}: the image {path}"
             return _Making(doc, partial(_from_image, path, target), {"image": str(path)}, files=(path,))
+        case Oci(path=path, tag=tag):
+            layout = oci.Layout(path, tag)
+            return _Making(
+                f"master {master.name}: the OCI image {path}" + (f" {tag}" if tag else ""),
+                partial(_from_oci, layout, rootfs, target),
+                {
+                    "layout": str(path),
+                    "tag": tag,
+                    "manifest": partial(oci.fingerprint, layout),
+                    "OCI recipe": oci.RECIPE,
+                },
+                made=(rootfs,),
+            )
         case Derived(parent=parent) as derived:
             changes = derive.Changes(packages=derived.packages, run=derived.run)
             return _Making(
@@ -129,6 +142,13 @@ def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
     seen = Digest()
     with publish(rootfs) as draft, draft.open("xb") as file:
         tar.write(seen.watch(directory.entries(folder)), file)
+    _publish(target, seen.contents())
+
+
+def _from_oci(layout: oci.Layout, rootfs: Path, target: Path) -> None:
+    seen = Digest()
+    with publish(rootfs) as draft, oci.opened(layout, draft) as files, draft.open("xb") as file:
+        tar.write(seen.watch(files), file)
     _publish(target, seen.contents())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.layouts import Layout, layer
 from tests.pipeline.conftest import TINY_MASTER, Workshop, write_tar
 
 if sys.version_info >= (3, 14):
@@ -47,6 +48,13 @@ def unpack(workshop: Workshop) -> None:
         path.mkdir(parents=True) if data is None else path.write_bytes(data)
 
 
+def oci(workshop: Workshop) -> str:
+    layout = Layout(workshop.folder / "layout")
+    below = (workshop.folder / "debian.tar").read_bytes()
+    layout.write(layout.image([below, layer(("./etc/issue", b"above"))], {"+gzip": gzip.compress}))
+    return "oci: layout"
+
+
 KINDS = {
     "tar": lambda _: "tar: debian.tar",
     "tar.gz": packed("gz", gzip.compress),
@@ -54,6 +62,7 @@ KINDS = {
     "tar.zst": packed("zst", zstd.compress),
     "directory": directory,
     "image": image,
+    "oci": oci,
 }
 
 

@@ -53,7 +53,7 @@ NETWORK_KEYS = "use, bridge, address, gateway, routes, nameservers, search, dhcp
 A_NETWORK = f"expected a mapping of {NETWORK_KEYS}, a list of such, or none, found"
 ARGUMENTS = "expected arguments for the kernel like quiet net.ifnames=0"
 NO_FILE = "No such file or directory"
-A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, from, found"
+A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, oci, from, found"
 NO_UNIT = "add a unit: B, K, M, G or T"
 GUESTS = [
     # Values.
@@ -521,10 +521,10 @@ RELATIVE = "paths are relative to the folder of the list"
 MASTERS = [
     ("  m:", [f"3:5: master 'm': {A_MASTER} nothing"]),
     ("  m: bookworm", [f"3:6: master 'm': {A_MASTER} 'bookworm'"]),
-    ("  m: {}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, from"]),
+    ("  m: {}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, oci, from"]),
     (
         "  m: {kernel: /vmlinuz}",
-        ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, from"],
+        ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, oci, from"],
     ),
     (
         "  m: {directory: ., bootstrap: {suite: sid}}",
@@ -565,6 +565,16 @@ MASTERS = [
         [
             "3:35: master 'm': packages is for masters derived from another;"
             " give from: as well; a bootstrap's own belong into 'bootstrap'"
+        ],
+    ),
+    ("  m: {oci: no}", [f"3:12: master 'm': oci.folder: 'no' cannot be used: {NO_FILE}; {RELATIVE}"]),
+    ("  m: {oci: guests.yaml}", [f"3:12: master 'm': oci.folder: 'guests.yaml' is not a folder; {RELATIVE}"]),
+    ("  m: {oci: {tag: latest}}", ["3:3: master 'm': oci.folder is missing; give a path"]),
+    (
+        "  m: {oci: {folder: ., tag: ../x}}",
+        [
+            "3:29: master 'm': oci.tag: expected a tag like latest, found '../x';"
+            " letters, digits, and '-._:@/+' between them"
         ],
     ),
     ("  m: {bootsrap: {suite: sid}}", ["3:7: master 'm': unknown key 'bootsrap'; did you mean 'bootstrap'?"]),

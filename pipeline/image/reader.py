@@ -1,0 +1,90 @@
+"""File systems read back as layers: everything in them, as tar files have it."""
+
+import stat
+from collections.abc import Callable, Iterator
+
+from pipeline.errors import ImageError, quoted
+from pipeline.image.directory_tree import DirectoryTree
+from pipeline.image.inode import Inodes
+from pipeline.image.layer import (
+    CHUNK,
+    Content,
+    Directory,
+    Entry,
+    File,
+    HardLink,
+    Kind,
+    Metadata,
+    Special,
+    Symlink,
+)
+from pipeline.image.libext2fs import ROOT_INODE
+
+_SPECIAL = {stat.S_IFBLK: Kind.BLOCK, stat.S_IFCHR: Kind.CHARACTER, stat.S_IFIFO: Kind.FIFO}
+_ZEROS = bytes(CHUNK)
+_DAMAGED = "look after the file system with e2fsck -f"
+
+
+def entries(inodes: Inodes, tree: DirectoryTree) -> Iterator[Entry]:
+    """Everything in a file system in the order of the names, without sockets, and without lost+found at its top.
+
+    Raises ImageError for what makes no sense, and libext2fs.ExtError.
+    """
+    first_names: dict[int, str] = {}
+    pending = [("", ROOT_INODE, frozenset[int]())]
+    while pending:
+        path, number, trail = pending.pop()
+        status = inodes.status(number)
+        if stat.S_ISSOCK(status.mode):
+            continue
+        if stat.S_ISDIR(status.mode):
+            if number in trail:
+                raise ImageError(f"the directory {quoted(path)} is inside itself", _DAMAGED)
+            yield Directory(path, _metadata(inodes, number))
+            below = [(_join(path, name), child, trail | {number}) for name, child in tree.children(number)]
+            pending += [child for child in reversed(below) if child[0] != "lost+found"]
+        elif number in first_names:
+            yield HardLink(path, first_names[number])
+        else:
+            first_names[number] = path
+            yield _entry(inodes, number, path, status.mode, status.size)
+
+
+def _join(path: str, name: str) -> str:
+    if not name or "/" in name or "\0" in name:
+        raise ImageError(f"the directory {quoted(path)} is damaged: it has the name {quoted(name)}", _DAMAGED)
+    return f"{path}/{name}" if path else name
+
+
+def _metadata(inodes: Inodes, number: int) -> Metadata:
+    status = inodes.status(number)
+    return Metadata(
+        mode=stat.S_IMODE(status.mode),
+        uid=status.uid,
+        gid=status.gid,
+        mtime=status.mtime,
+        xattrs=tuple(sorted(inodes.xattrs(number).items())),
+    )
+
+
+def _entry(inodes: Inodes, number: int, path: str, mode: int, size: int) -> Entry:
+    metadata = _metadata(inodes, number)
+    match stat.S_IFMT(mode):
+        case stat.S_IFREG:
+            return File(path, metadata, Content(size, _chunks(inodes, number)))
+        case stat.S_IFLNK:
+            return Symlink(path, metadata, inodes.link_target(number))
+        case stat.S_IFBLK | stat.S_IFCHR | stat.S_IFIFO as kind:
+            return Special(path, metadata, _SPECIAL[kind], *inodes.device(number))
+    raise ImageError(f"{quoted(path)} is of a kind that file systems do not have", _DAMAGED)
+
+
+def _chunks(inodes: Inodes, number: int) -> Callable[[], Iterator[tuple[int, bytes]]]:
+    def chunks() -> Iterator[tuple[int, bytes]]:
+        offset = 0
+        for data in inodes.contents(number):
+            if data != _ZEROS[: len(data)]:
+                yield offset, data
+            offset += len(data)
+
+    return chunks

@@ -9,7 +9,7 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names, parents
-from pipeline.farm.model import Bootstrap, Derived, Directory, Family, Image, Master, Oci, Source, Tar
+from pipeline.farm.model import Bootstrap, Cloud, Derived, Directory, Family, Image, Master, Oci, Source, Tar
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
 from pipeline.farm.readers import Choice, Many, Parsed
 from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
@@ -51,6 +51,7 @@ OCI: Final = Section(
     "a root file system in an OCI image layout, as `skopeo copy` writes one",
     short=OCI_FOLDER,
 )
+CLOUD: Final[Key[Path | None]] = Key("cloud", _FILE, "the root of a whole disk, raw or qcow2: a cloud image", None)
 FROM: Final[Key[str | None]] = Key("from", names.NAME, "another master, to be changed by packages and run", None)
 MORE_PACKAGES: Final = Key("packages", Many(names.PACKAGE), "with `from`: what to install in it by its own apt", ())
 MORE_RUN: Final = Key("run", RUN.reader, 'with `from`: shell commands to run then; "$1" is the master\'s root', ())
@@ -66,9 +67,10 @@ _ON_THIS_MACHINE = (
     (DIRECTORY, stat.S_ISDIR, "folder"),
     (IMAGE, stat.S_ISREG, "file"),
     (OCI_FOLDER, stat.S_ISDIR, "folder"),
+    (CLOUD, stat.S_ISREG, "file"),
 )
 
-SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE, OCI, FROM)
+SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE, OCI, CLOUD, FROM)
 MASTER: Final = Table(*SOURCES, MORE_PACKAGES, MORE_RUN, KERNEL, INITRD, FAMILY)
 
 Masters = dict[str, Master | None]
@@ -155,12 +157,9 @@ def _master(name: str, fields: Fields, folder: Path, parent: Master | None) -> M
 def _source(fields: Fields, folder: Path, parent: Master | None) -> Source:
     if parent:
         return Derived(parent=parent, packages=fields[MORE_PACKAGES], run=fields[MORE_RUN])
-    if path := fields[TAR]:
-        return Tar(path=folder / path)
-    if path := fields[DIRECTORY]:
-        return Directory(path=folder / path)
-    if path := fields[IMAGE]:
-        return Image(path=folder / path)
+    for key, kind in ((TAR, Tar), (DIRECTORY, Directory), (IMAGE, Image), (CLOUD, Cloud)):
+        if path := fields[key]:
+            return kind(path=folder / path)
     if fields.has(OCI) and (path := fields[OCI_FOLDER]):
         return Oci(path=folder / path, tag=fields[OCI_TAG])
     keyring = fields[KEYRING]

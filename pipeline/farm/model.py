@@ -73,6 +73,13 @@ class Oci:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """A master that is the root file system of a whole disk, raw or qcow2, as clouds have them."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
     """A master that is another one with more packages in it, or changed by commands."""
 
@@ -106,7 +113,7 @@ class Master:
     """None: what its os-release(5) says."""
 
 
-Source = Bootstrap | Tar | Directory | Image | Oci | Derived
+Source = Bootstrap | Tar | Directory | Image | Oci | Cloud | Derived
 """What a master is made from."""
 
 

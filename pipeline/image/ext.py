@@ -21,13 +21,15 @@ _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 
 
 @contextmanager
-def open(image: Path, *, write: bool = True) -> Iterator["FileSystem"]:
-    """The file system in `image`. Changes are in the file when the block ends without an exception; fsync is not done.
+def open(image: Path, *, write: bool = True, offset: int = 0) -> Iterator["FileSystem"]:
+    """The file system in `image`, `offset` bytes behind its start.
+
+    Changes are in the file when the block ends without an exception; fsync is not done.
 
     Raises ImageError if there is no ext2, ext3 or ext4 file system in it, or one that needs e2fsck first; OSError when
     the disk that the image is on is full.
     """
-    with _opened(image, write=write, unclean=False) as filesystem:
+    with _opened(image, write=write, unclean=False, offset=offset) as filesystem:
         yield filesystem
 
 
@@ -43,11 +45,12 @@ def glance(image: Path) -> Iterator["FileSystem"]:
 
 
 @contextmanager
-def _opened(image: Path, *, write: bool, unclean: bool) -> Iterator["FileSystem"]:
+def _opened(image: Path, *, write: bool, unclean: bool, offset: int = 0) -> Iterator["FileSystem"]:
     library = libext2fs.library()
     handle = ffi.new("ext2_filsys *")
     flags = libext2fs.FLAG_64BITS | (libext2fs.FLAG_RW if write else 0)
-    code = library.ext2fs_open2(os.fsencode(image), ffi.NULL, flags, 0, 0, library.unix_io_manager, handle)
+    options = b"offset=%d" % offset if offset else ffi.NULL  # as the library's unix_io.c reads it
+    code = library.ext2fs_open2(os.fsencode(image), options, flags, 0, 0, library.unix_io_manager, handle)
     if code:
         raise ImageError(f"{image}: no ext2, ext3 or ext4 file system can be opened: {ExtError(code)}")
     filesystem = handle[0]
@@ -56,7 +59,7 @@ def _opened(image: Path, *, write: bool, unclean: bool) -> Iterator["FileSystem"
             raise ImageError(
                 f"{image}: the file system was not cleanly unmounted", f"look after it with: e2fsck -f {image}"
             )
-        _check_whole(image, filesystem)
+        _check_whole(image, filesystem, offset)
         if write:
             filesystem.now = EPOCH
             check(library.ext2fs_read_bitmaps(filesystem))
@@ -79,9 +82,9 @@ def _is_clean(filesystem: Any) -> bool:  # noqa: ANN401  # cffi's pointers have 
     )
 
 
-def _check_whole(image: Path, filesystem: Any) -> None:  # noqa: ANN401  # as above
+def _check_whole(image: Path, filesystem: Any, offset: int) -> None:  # noqa: ANN401  # as above
     size = libext2fs.library().ext2fs_blocks_count(filesystem.super) * filesystem.blocksize
-    if image.stat().st_size < size:  # e2fsck -n mentions it, and finds nothing wrong with that
+    if image.stat().st_size - offset < size:  # e2fsck -n mentions it, and finds nothing wrong with that
         raise ImageError(f"{image} is cut off: it has {image.stat().st_size} bytes, and its file system {size}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
 from pipeline.errors import MasterError, counted
-from pipeline.farm.model import Bootstrap, Derived, Directory, Image, Master, Oci, Tar
-from pipeline.image import bootstrap, derive, directory, oci, tar
+from pipeline.farm.model import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
+from pipeline.image import bootstrap, cloud, derive, directory, oci, tar
 from pipeline.image.base import of_image
-from pipeline.image.layer import Contents, Digest
+from pipeline.image.layer import Contents, Digest, Layer
 from pipeline.image.publish import publish, publish_text
 from pipeline.image.usage import check_unused
 from pipeline.tasks.site import Site
@@ -62,7 +63,7 @@ def room(site: Site, master: Master) -> int:
         return 0
 
 
-def _making(site: Site, master: Master) -> _Making:
+def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for each kind of master
     rootfs, target = site.rootfs(master), site.digest(master)
     match master.source:
         case Bootstrap() as source:
@@ -112,6 +113,14 @@ def _making(site: Site, master: Master) -> _Making:
                 },
                 made=(rootfs,),
             )
+        case Cloud(path=path):
+            return _Making(
+                f"master {master.name}: the root of the disk {path}",
+                partial(_from_cloud, path, rootfs, target),
+                {"disk": str(path), "cloud recipe": cloud.RECIPE},
+                made=(rootfs,),
+                files=(path,),
+            )
         case Derived(parent=parent) as derived:
             changes = derive.Changes(packages=derived.packages, run=derived.run)
             return _Making(
@@ -146,8 +155,17 @@ def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
 
 
 def _from_oci(layout: oci.Layout, rootfs: Path, target: Path) -> None:
+    _from_opened(partial(oci.opened, layout), rootfs, target)
+
+
+def _from_cloud(disk: Path, rootfs: Path, target: Path) -> None:
+    check_unused(disk)
+    _from_opened(partial(cloud.opened, disk), rootfs, target)
+
+
+def _from_opened(opened: Callable[[Path], AbstractContextManager[Layer]], rootfs: Path, target: Path) -> None:
     seen = Digest()
-    with publish(rootfs) as draft, oci.opened(layout, draft) as files, draft.open("xb") as file:
+    with publish(rootfs) as draft, opened(draft) as files, draft.open("xb") as file:
         tar.write(seen.watch(files), file)
     _publish(target, seen.contents())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.layouts import Layout, layer
+from tests.machine import need_programs, run
 from tests.pipeline.conftest import TINY_MASTER, Workshop, write_tar
 
 if sys.version_info >= (3, 14):
@@ -55,6 +56,19 @@ def oci(workshop: Workshop) -> str:
     return "oci: layout"
 
 
+def cloud(workshop: Workshop) -> str:
+    need_programs("sfdisk", "qemu-img")
+    image(workshop)
+    run("truncate", "--size=10M", workshop.folder / "disk.img")
+    (workshop.folder / "table").write_text("label: gpt\nstart=1MiB, size=8MiB\n")
+    run("sh", "-c", 'sfdisk -q "$1" <"$2"', "sh", workshop.folder / "disk.img", workshop.folder / "table")
+    with (workshop.folder / "disk.img").open("r+b") as file:
+        file.seek(1 << 20)
+        file.write((workshop.folder / "rootfs.img").read_bytes())
+    run("qemu-img", "convert", "-O", "qcow2", workshop.folder / "disk.img", workshop.folder / "disk.qcow2")
+    return "cloud: disk.qcow2"
+
+
 KINDS = {
     "tar": lambda _: "tar: debian.tar",
     "tar.gz": packed("gz", gzip.compress),
@@ -63,6 +77,7 @@ KINDS = {
     "directory": directory,
     "image": image,
     "oci": oci,
+    "cloud": cloud,
 }
 
 
@@ -115,17 +130,16 @@ def without(*names: str) -> dict[str, bytes | None]:
 )
 def test_kernels_that_will_not_do(workshop: Workshop, master: dict[str, bytes | None], message: str) -> None:
     write_tar(workshop.folder / "debian.tar", master)
-    run = workshop.doit("kernel:debian", check=False)
-    assert run.code == 1
-    assert f"master 'debian': {message}" in run.output
-    assert "Traceback" not in run.output
+    built = workshop.doit("kernel:debian", check=False)
+    assert built.code == 1
+    assert f"master 'debian': {message}" in built.output
+    assert "Traceback" not in built.output
 
 
 def test_a_kernel_of_the_host(workshop: Workshop) -> None:
     write_tar(workshop.folder / "debian.tar", without("boot/vmlinuz-6.1", "boot/initrd.img-6.1"))
     workshop.change_list("  master: debian\n", "  master: debian\n  kernel: /boot/xen\n  ramdisk: /boot/xen.img\n")
-    run = workshop.doit()
-    assert not any(task.startswith("kernel:") for task in run.executed)
+    assert not any(task.startswith("kernel:") for task in workshop.doit().executed)
     configuration = workshop.path("guests/deb01/deb01.cfg").read_text()
     assert 'kernel = "/boot/xen"\nramdisk = "/boot/xen.img"\n' in configuration
     assert not workshop.path("guests/deb01/vmlinuz").exists()

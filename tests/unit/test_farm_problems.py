@@ -53,7 +53,7 @@ NETWORK_KEYS = "use, bridge, address, gateway, routes, nameservers, search, dhcp
 A_NETWORK = f"expected a mapping of {NETWORK_KEYS}, a list of such, or none, found"
 ARGUMENTS = "expected arguments for the kernel like quiet net.ifnames=0"
 NO_FILE = "No such file or directory"
-A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, oci, from, found"
+A_MASTER = "expected a mapping with one of bootstrap, tar, directory, image, oci, cloud, from, found"
 NO_UNIT = "add a unit: B, K, M, G or T"
 GUESTS = [
     # Values.
@@ -521,10 +521,10 @@ RELATIVE = "paths are relative to the folder of the list"
 MASTERS = [
     ("  m:", [f"3:5: master 'm': {A_MASTER} nothing"]),
     ("  m: bookworm", [f"3:6: master 'm': {A_MASTER} 'bookworm'"]),
-    ("  m: {}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, oci, from"]),
+    ("  m: {}", ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, oci, cloud, from"]),
     (
         "  m: {kernel: /vmlinuz}",
-        ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, oci, from"],
+        ["3:3: master 'm': made from nothing; give one of bootstrap, tar, directory, image, oci, cloud, from"],
     ),
     (
         "  m: {directory: ., bootstrap: {suite: sid}}",
@@ -567,6 +567,7 @@ MASTERS = [
             " give from: as well; a bootstrap's own belong into 'bootstrap'"
         ],
     ),
+    ("  m: {cloud: no}", [f"3:14: master 'm': cloud: 'no' cannot be used: {NO_FILE}; {RELATIVE}"]),
     ("  m: {oci: no}", [f"3:12: master 'm': oci.folder: 'no' cannot be used: {NO_FILE}; {RELATIVE}"]),
     ("  m: {oci: guests.yaml}", [f"3:12: master 'm': oci.folder: 'guests.yaml' is not a folder; {RELATIVE}"]),
     ("  m: {oci: {tag: latest}}", ["3:3: master 'm': oci.folder is missing; give a path"]),

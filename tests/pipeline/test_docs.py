@@ -1,6 +1,7 @@
 """What the pages of docs/ say is so: their lists are good ones, their commands run and print what the pages show."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_every_page_is_in_the_index() -> None:
     for path in DOCS.rglob("*.md"):
         name = str(path.relative_to(DOCS))
         assert name == "README.md" or f"({name})" in index, f"docs/README.md has no link to {name}"
+
+
+def test_every_command_has_a_page() -> None:
+    index = (DOCS / "README.md").read_text()
+    pages_of_commands = {path.name: path.read_text() for path in (DOCS / "commands").glob("*.md")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for command in project["entry-points"]["doit.COMMAND"]:
+        named = [
+            name
+            for name, text in pages_of_commands.items()
+            if re.search(rf"\b{command}\b", text.partition("\n")[0], re.IGNORECASE) and f"(commands/{name})" in index
+        ]
+        assert named, f"no page in docs/commands has {command} in its title, and is in docs/README.md"
 
 
 # --- The harness itself: what it must not let through ---

@@ -14,6 +14,7 @@ settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob
 settings.load_profile("test")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which looks for the marks only once
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together, where tests run in several processes, those that share fixtures: files, and all that boot."""
     for item in items:

@@ -68,7 +68,7 @@ all: setup
 
 # What takes longest comes first; tests that share what is costly to make share a process, see tests/conftest.py.
 test: lint
-	.venv/bin/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(PYTEST_FLAGS)
+	.venv/bin/python -m pytest -n auto --no-loadscope-reorder $(PYTEST_FLAGS)
 
 test-xen: setup
 	.venv/bin/python -m pytest -m xen -n 0 $(PYTEST_FLAGS) tests/xen

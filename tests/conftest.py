@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.machine import mounted, need_root
 
@@ -14,12 +15,17 @@ settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob
 settings.load_profile("test")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which looks for the marks only once
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where tests run in several processes, those that share fixtures: files, and all that boot."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "boot" else str(item.path)))
+class SharedFixtures(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
+    """Keeps together, where tests run in several processes, those that share fixtures: files, and all that boot."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "boot" if file.startswith("tests/boot/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SharedFixtures:
+    """How pytest-xdist hands out the tests."""
+    return SharedFixtures(config, log)
 
 
 Mount = Callable[..., Path]

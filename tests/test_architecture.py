@@ -21,6 +21,7 @@ ONLY_HERE = {
     "sqlite3": {"doit_glue"},
     "cffi": {"image"},
     "yaml": {"farm"},
+    "jinja2": {"material"},
     "multiprocessing": {"doit_glue"},
 }
 PURE = {"farm", "system", "hypervisor"}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from pipeline.farm import disks, files, users
+from pipeline.farm import disks, files, users, variables
 from pipeline.farm import guests as keys
 from pipeline.farm import virtualization as own
 from pipeline.farm.entries import Listed
@@ -41,6 +41,7 @@ def farm(draft: Draft) -> Farm:
 
     users_of = _users(draft)
     files_of = _files(draft)
+    shared = variables.variables(draft.defaults)
     roles = {key: files.role(key, fields, draft.folder) for key, fields in (draft.roles or {}).items() if fields}
 
     def guest(listed: Listed) -> Guest:
@@ -58,6 +59,8 @@ def farm(draft: Draft) -> Farm:
             users=users_of(listed),
             roles=tuple(roles[key] for key in fields[files.ROLES]),
             files=files_of(listed),
+            shared_variables=shared,
+            variables=variables.variables(listed.own),
             host_keys=fields[keys.HOST_KEYS],
             hypervisors=fields[keys.HYPERVISORS],
             host_kernel=_host_kernel(listed),

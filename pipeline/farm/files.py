@@ -11,18 +11,30 @@ from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.farm.readers import Many, Matching, Or, Parsed, Schema, did_you_mean
 from pipeline.farm.table import Field, Fields, Key, Section, Table
 from pipeline.farm.users import GROUP_NAME, NAME, Read
+from pipeline.farm.variables import VARS, variables
 
 Walk = Callable[[Path], Sequence[TreeItem]]
 """Reads a folder of this machine whose files go into guests. Raises OSError and GuestfarmError."""
 
 _MODE = Matching("a mode like 0644", "[0-7]{3,4}", "three or four octal digits")
 
+
+def _parse_template(text: str) -> Path | bool:
+    return True if text == "true" else names.parse_file(text)
+
+
 TEXT: Final[Key[str | None]] = Key("file.text", Parsed("the text of a file", str), "what is in it", None)
 SOURCE: Final[Key[Path | None]] = Key("file.source", Parsed("a path", names.parse_file), "the file that it is", None)
+TEMPLATE: Final[Key[Path | bool | None]] = Key(
+    "file.template",
+    Parsed("the path of a template, or true for a text that is one", _parse_template),
+    "the template in Jinja2's language that it is made of",
+    None,
+)
 MODE: Final[Key[str | None]] = Key("file.mode", Or("none", _MODE), "who may do what with it; 0644 if none", None)
 OWNER: Final = Key("file.owner", NAME, "the user whose it is", "root")
 GROUP: Final[Key[str | None]] = Key("file.group", Or("none", GROUP_NAME), "the group; the owner's if none", None)
-FILE: Final = Section("file", Table(TEXT, SOURCE, MODE, OWNER, GROUP), "a file", short=TEXT)
+FILE: Final = Section("file", Table(TEXT, SOURCE, TEMPLATE, MODE, OWNER, GROUP), "a file", short=TEXT)
 
 
 def _parse_path(text: str) -> PurePosixPath:
@@ -65,8 +77,8 @@ class FilesReader:
             except ReadingError as error:
                 found += error.faults
             found += FILE.read(value, fields)
-            if not found and len({TEXT.name, SOURCE.name} & fields.keys()) != 1:
-                found.append(fault(key, "a file has either a text or a source", "give text: or source:"))
+            if not found:
+                found += _contradictions(key, Fields(fields))
             faults += [each.under(name) for each in found]
         if faults:
             raise ReadingError(*faults)
@@ -80,10 +92,19 @@ ROLES: Final[Key[tuple[str, ...]]] = Key(
     "roles", Many(names.NAME), "bundles of files to have, in this order: what comes later wins", ()
 )
 
+
+def _contradictions(key: Node, fields: Fields) -> Iterator[Fault]:
+    template = fields[TEMPLATE]
+    if template is True and TEXT not in fields:
+        yield fault(fields.node(TEMPLATE), "template: true goes with a text", "name the file: template: PATH")
+    elif (TEXT in fields) + (SOURCE in fields) + isinstance(template, Path) != 1:
+        yield fault(key, "a file has either a text, a source or a template", "give text:, source: or template:")
+
+
 TREE: Final[Key[Path | None]] = Key(
     "tree", Or("none", Parsed("a path", names.parse_file)), "a folder whose files go to the same places", None
 )
-ROLE: Final = Table(TREE, FILES)
+ROLE: Final = Table(TREE, FILES, VARS)
 
 Roles = dict[str, Fields | None]
 """By name; None for one that is broken."""
@@ -121,9 +142,10 @@ def check_known(given: Fields, roles: Roles | None) -> Iterator[Fault]:
 def check_sources(given: Fields, folder: Path, read: Read | None) -> Iterator[Fault]:
     """The files of this machine that `given` names can be read. Raises BrokenError."""
     for path, fields in files_of(given).items():
-        source = fields[SOURCE]
-        if source is not None and read is not None:
-            yield from _unreadable(fields.node(SOURCE), source, folder, read, (FILES.name, str(path), "source"))
+        for key, source in ((SOURCE, fields[SOURCE]), (TEMPLATE, fields[TEMPLATE])):
+            if isinstance(source, Path) and read is not None:
+                keys = (FILES.name, str(path), key.name.rpartition(".")[2])
+                yield from _unreadable(fields.node(key), source, folder, read, keys)
 
 
 def check_tree(role: Fields, folder: Path, walk: Walk | None) -> Iterator[Fault]:
@@ -154,7 +176,12 @@ def files_of(fields: Fields) -> Mapping[PurePosixPath, Fields]:
 def role(name: str, fields: Fields, folder: Path) -> Role:
     """The role that `fields` describe; files are named relative to `folder`."""
     tree = fields[TREE]
-    return Role(name=name, tree=None if tree is None else folder / tree, files=put_files(files_of(fields), folder))
+    return Role(
+        name=name,
+        tree=None if tree is None else folder / tree,
+        files=put_files(files_of(fields), folder),
+        variables=variables(fields),
+    )
 
 
 def put_files(files: Mapping[PurePosixPath, Fields], folder: Path) -> tuple[PutFile, ...]:
@@ -170,7 +197,8 @@ def merged(defaults: Fields, own: Fields) -> Mapping[PurePosixPath, Fields]:
 
 
 def _put_file(path: PurePosixPath, fields: Fields, folder: Path) -> PutFile:
-    mode, source = fields[MODE], fields[SOURCE]
+    mode, template = fields[MODE], fields[TEMPLATE]
+    source = template if isinstance(template, Path) else fields[SOURCE]
     return PutFile(
         path=path,
         text=fields[TEXT],
@@ -178,4 +206,5 @@ def _put_file(path: PurePosixPath, fields: Fields, folder: Path) -> PutFile:
         mode=None if mode is None else int(mode, 8),
         owner=fields[OWNER],
         group=fields[GROUP],
+        template=template is not None,
     )

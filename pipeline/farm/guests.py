@@ -14,6 +14,7 @@ from pipeline.farm.readers import Choice, Many, Number, Or, Size
 from pipeline.farm.table import Item, Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 from pipeline.farm.users import USERS
+from pipeline.farm.variables import VARS
 from pipeline.farm.virtualization import DESCRIPTION, FIRMWARE, LIBVIRT, QEMU, VMWARE, XEN
 
 _PATH = Or("none", names.ABSOLUTE_PATH)
@@ -82,7 +83,7 @@ ON_CRASH: Final = Key("on_crash", Choice(tuple(Action)), "what follows when it c
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
-    *(USERS, ROLES, FILES, HOST_KEYS),
+    *(USERS, ROLES, FILES, VARS, HOST_KEYS),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(DESCRIPTION, FIRMWARE, XEN, LIBVIRT, QEMU, VMWARE),

@@ -4,7 +4,7 @@ All sizes are bytes as int.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from uuid import UUID
@@ -215,6 +215,10 @@ class User:
     comment: str | None = None
 
 
+Variables = tuple[tuple[str, str | tuple[str, ...]], ...]
+"""What templates are filled with: names, each with a text or a list of texts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutFile:
     """A file that the list puts into a guest."""
@@ -226,6 +230,8 @@ class PutFile:
     mode: int | None = None
     owner: str = "root"
     group: str | None = None
+    template: bool = field(default=False, repr=False)  # filled in, it is a file as any other: so its digest is, too
+    """Whether text and source are in Jinja2's language, still to be filled in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +254,7 @@ class Role:
     name: str
     tree: Path | None
     files: tuple[PutFile, ...]
+    variables: Variables = ()
 
 
 class HostKey(StrEnum):
@@ -377,6 +384,10 @@ class Guest:
     users: tuple[User, ...]
     roles: tuple[Role, ...]
     files: tuple[PutFile, ...]
+    shared_variables: Variables
+    """Of the defaults: those of roles win over them."""
+    variables: Variables
+    """Its own, which win over those of roles."""
     host_keys: tuple[HostKey, ...] | None
     """The kinds of SSH host keys that it has before it boots; None: its first boot makes them."""
     hypervisors: tuple[str, ...]

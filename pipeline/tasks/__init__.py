@@ -17,6 +17,7 @@ from pipeline.doit_glue import (
     user_errors,
 )
 from pipeline.farm.model import Farm, TreeItem
+from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
 from pipeline.tasks import base, guest, header, host_keys, kernel, master
@@ -58,6 +59,7 @@ def _load(path: Path, build: Path, files: list[Path]) -> Farm:
         needs = _needs(Site(found, build, _keys(path)))
         if needs:
             farm.load(path, needs, hypervisors=hypervisor.INEXPRESSIBLE, read=noted, walk=noted_tree)
+        templates.check(found.guests.values())
         return found
 
 

@@ -14,6 +14,7 @@ from pipeline.farm.model import Allocation, Disk, Guest, Nic, PutFile, Role, Use
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
+from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
 from pipeline.system import homes, selinux
@@ -46,8 +47,8 @@ def roots(site: Site) -> Tasks:
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
                 "users": partial(_users, guest.users),
-                "roles": partial(_roles, guest.roles),
-                "files": partial(_files, guest.files),
+                "roles": partial(_roles, guest),
+                "files": partial(_own_files, guest),
                 "host keys": None if guest.host_keys is None else [*guest.host_keys],
                 "family": guest.base.master.family,
                 "time zone": guest.timezone,
@@ -145,7 +146,8 @@ def _root_space(site: Site, guest: Guest) -> int:
 
 def _build_root(site: Site, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
-    identity = partial(system.identity, guest, read=read, host_keys=host_keys.private(site, guest), walk=walk)
+    keys = host_keys.private(site, guest)
+    identity = partial(system.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
     try:
         root.build(site.populated(guest.base), site.guest(guest) / _ROOT, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
@@ -190,9 +192,13 @@ def _users(users: tuple[User, ...]) -> dict[str, Json] | None:
     return {user.name: _digest(user) for user in users} or None
 
 
-def _roles(roles: tuple[Role, ...]) -> list[Json] | None:
+def _roles(guest: Guest) -> list[Json] | None:
     """What is on record of roles: in their order, each with a digest of all that comes with it."""
-    return [f"{role.name} {_role_digest(role)}" for role in roles] or None
+    return [f"{role.name} {_role_digest(role)}" for role in templates.filled(guest).roles] or None
+
+
+def _own_files(guest: Guest) -> dict[str, Json] | None:
+    return _files(templates.filled(guest).files)
 
 
 @cache

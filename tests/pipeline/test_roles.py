@@ -95,7 +95,7 @@ def test_an_owner_that_nobody_is(farm: Workshop) -> None:
         ("/etc/own:", "/etc/../own:", "expected an absolute path without '..', found '/etc/../own'"),
         ("/etc/own:", "/:", "files.'/': expected the path of a file, found '/'"),
         ('mode: "4755"', "mode: rwx", "mode: expected a mode like 0644, found 'rwx'; three or four octal digits"),
-        ('{text: "mine\\n", mode: "4755"}', "{mode: 0644}", "a file has either a text or a source"),
+        ('{text: "mine\\n", mode: "4755"}', "{mode: 0644}", "a file has either a text, a source or a template"),
     ],
 )
 def test_bad_lists(farm: Workshop, old: str, new: str, problem: str) -> None:

@@ -123,6 +123,8 @@ def test_the_example_farm() -> None:
         ),
         users=(),
         roles=(),
+        shared_variables=(),
+        variables=(),
         files=(),
         host_keys=(HostKey.ED25519, HostKey.ECDSA),
         hypervisors=("xen",),

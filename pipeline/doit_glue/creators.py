@@ -3,6 +3,7 @@
 What they would list is in a catalogue, if nothing has changed. Then they are called only when something is to be built.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -112,11 +113,25 @@ def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
 
     @wraps(creator)
     def tasks() -> Iterator[Task]:
-        made = list(_tasks(group, source, creator))
+        with _no_garbage_collection():
+            made = list(_tasks(group, source, creator))
         yield Task(group, None, doc=creator.__doc__, has_subtask=True, task_dep=[task.name for task in made])
         yield from made
 
     return tasks
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A farm and its tasks stay until doit ends: to look among them for garbage takes longer than to make them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 def _tasks(group: str, source: str, creator: Callable[[], Tasks]) -> Iterable[ArtifactTask]:

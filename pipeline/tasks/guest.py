@@ -1,16 +1,18 @@
 """root:G, swap:G, disk:G:NAME and config:G: what is one guest's own."""
 
 import hashlib
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import UUID
 
 from pipeline import hypervisor, system
 from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Disk, Guest, Nic, PutFile, Role, User
+from pipeline.farm.model import Allocation, Base, Disk, Guest, Master, Nic, PutFile, Role, User
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
@@ -28,13 +30,18 @@ BOOT_FILES = (_KERNEL, _INITRD)
 
 def roots(site: Site) -> Tasks:
     """A task for each guest: its root disk."""
+
+    @cache  # guests share them
+    def facts(base: Base) -> tuple[str, str]:
+        return base.name, str(site.populated(base))
+
     for guest in site.farm.guests.values():
-        populated = site.populated(guest.base)
+        base_name, populated = facts(guest.base)
         yield artifact(
             guest.name,
-            f"{guest.name}'s root disk: {guest.base.name} with its own identity",
+            f"{guest.name}'s root disk: {base_name} with its own identity",
             partial(_build_root, site, guest),
-            targets=[site.guest(guest) / _ROOT],
+            targets=[site.file_of(guest, _ROOT)],
             files=[populated, *([public] if (public := host_keys.public(site, guest)) else ())],
             inputs={
                 "recipe": system.RECIPE,
@@ -46,9 +53,9 @@ def roots(site: Site) -> Tasks:
                 "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
-                "users": partial(_users, guest.users),
-                "roles": partial(_roles, guest),
-                "files": partial(_own_files, guest),
+                "users": _asking(_users, guest.users),
+                "roles": partial(_roles, guest) if guest.roles else None,
+                "files": partial(_own_files, guest) if guest.files else None,
                 "host keys": None if guest.host_keys is None else [*guest.host_keys],
                 "family": guest.base.master.family,
                 "time zone": guest.timezone,
@@ -65,11 +72,11 @@ def swaps(site: Site) -> Tasks:
     """A task for each guest that swaps: its swap disk."""
     for guest in site.farm.guests.values():
         if guest.swap is not None:
-            target = site.guest(guest) / _SWAP
+            target = site.file_of(guest, _SWAP)
             yield artifact(
                 guest.name,
                 f"{guest.name}'s swap disk of {units.format_size(guest.swap)}",
-                partial(swap.build, target, guest.swap, guest.swap_uuid),
+                partial(_build_swap, target, guest.swap, guest.swap_uuid),
                 targets=[target],
                 inputs={
                     "recipe": swap.RECIPE,
@@ -90,7 +97,9 @@ def disks(site: Site) -> Tasks:
             yield artifact(
                 f"{guest.name}:{each.name}",
                 f"{guest.name}'s disk {each.name}: {each.filesystem or 'zeros'}, {units.format_size(each.size)}",
-                partial(disk.build, target, each.size, each.filesystem, each.uuid, label=each.label, allocate=full),
+                partial(
+                    disk.build, Path(target), each.size, each.filesystem, each.uuid, label=each.label, allocate=full
+                ),
                 targets=[target],
                 inputs={
                     "recipe": e2fsprogs.RECIPE if each.filesystem else blank.RECIPE,
@@ -115,27 +124,28 @@ def names(guest: Guest) -> list[str]:
 
 def configs(site: Site) -> Tasks:
     """A task for each guest: its configurations, and the kernel and initrd that they name."""
+
+    @cache  # as above
+    def boot_files(master: Master) -> tuple[str, str]:
+        return str(site.kernel(master)), str(site.initrd(master))
+
     for guest in site.farm.guests.values():
-        folder = site.guest(guest)
         files = files_in(site.farm.images / guest.name, guest)
         used = [hypervisor.BY_NAME[name] for name in guest.hypervisors]
-        texts = {folder / f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
+        texts = {f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
         modes = [PROGRAM if each.executable else PUBLIC for each in used]
         for each in used:
             more = each.descriptors(guest, files)
-            texts |= {folder / name: text for name, text in more.items()}
+            texts |= more
             modes += [PUBLIC] * len(more)
-        links: dict[Path, Path] = {}
-        if guest.host_kernel is None:
-            master = guest.base.master
-            links = {folder / _KERNEL: site.kernel(master), folder / _INITRD: site.initrd(master)}
+        links = dict(zip(BOOT_FILES, boot_files(guest.base.master), strict=True)) if guest.host_kernel is None else {}
         yield artifact(
             guest.name,
             f"{guest.name}'s configuration for {', '.join(guest.hypervisors)}",
-            partial(_build_config, texts, modes, links),
-            targets=[*texts, *links],
+            partial(_build_config, site, guest, texts, modes, links),
+            targets=[site.file_of(guest, name) for name in (*texts, *links)],
             files=list(links.values()),
-            inputs={"recipe": hypervisor.RECIPE, **{path.name: text for path, text in texts.items()}},
+            inputs={"recipe": hypervisor.RECIPE, **texts},
         )
 
 
@@ -154,12 +164,17 @@ def _build_root(site: Site, guest: Guest) -> None:
         raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
 
 
-def _build_config(texts: dict[Path, str], modes: list[int], links: dict[Path, Path]) -> None:
-    *_, last = (*texts, *links)  # all are in one folder
-    for (target, text), mode in zip(texts.items(), modes, strict=True):
-        publish_text(target, text, mode=mode, sync_name=target == last)
-    for target, source in links.items():
-        publish_link(target, source, sync_name=target == last)
+def _build_swap(target: str, size: int, uuid: UUID) -> None:
+    swap.build(Path(target), size, uuid)
+
+
+def _build_config(site: Site, guest: Guest, texts: dict[str, str], modes: list[int], links: dict[str, str]) -> None:
+    folder = site.guest(guest)
+    *_, last = (*texts, *links)
+    for (name, text), mode in zip(texts.items(), modes, strict=True):
+        publish_text(folder / name, text, mode=mode, sync_name=name == last)
+    for name, source in links.items():
+        publish_link(folder / name, Path(source), sync_name=name == last)
 
 
 def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
@@ -184,6 +199,12 @@ def _image(each: Disk) -> str:
 def _mounts(guest: Guest) -> list[Any] | None:
     """What root's fstab has of other disks; None where that is nothing, as it was before there were any."""
     return [[str(each.uuid), str(each.mount), each.filesystem] for each in guest.disks if each.mount] or None
+
+
+@cache
+def _asking(question: Callable[[Any], Json], of: Hashable) -> Callable[[], Json]:
+    """An input to be asked: one for all guests of which the same is asked, so that it is asked and kept once."""
+    return partial(question, of)
 
 
 @cache  # guests share them

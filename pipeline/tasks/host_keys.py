@@ -26,9 +26,9 @@ _FORMATS: tuple[tuple[str, str, str, Callable[..., str]], ...] = (
 )
 
 
-def public(site: Site, guest: Guest) -> Path | None:
+def public(site: Site, guest: Guest) -> str | None:
     """Where the public keys of a guest are; None if it has none before it boots."""
-    return site.guest(guest) / _PUBLIC if guest.host_keys else None
+    return site.file_of(guest, _PUBLIC) if guest.host_keys else None
 
 
 def private(site: Site, guest: Guest) -> dict[str, bytes]:
@@ -70,13 +70,13 @@ def trust(site: Site) -> Tasks:
             inputs={
                 "recipe": known_hosts.RECIPE,
                 "names and addresses": _named(guests),
-                "public keys": partial(_written, tuple(map(str, found.values()))),
+                "public keys": partial(_written, tuple(found.values())),
             },
         )
 
 
-def _make(keys: Path, guest: str, kinds: Sequence[str], target: Path) -> None:
-    publish_text(target, "".join(f"{key}\n" for key in host_keys.make(keys, guest, kinds)))
+def _make(keys: Path, guest: str, kinds: Sequence[str], target: str) -> None:
+    publish_text(Path(target), "".join(f"{key}\n" for key in host_keys.make(keys, guest, kinds)))
 
 
 def _stamps(keys: Path, guest: str, kinds: Sequence[str]) -> list[Json]:
@@ -97,6 +97,6 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _publish(target: Path, guests: Sequence[Guest], files: Mapping[str, Path], render: Callable[..., str]) -> None:
-    keys = {name: path.read_text().splitlines() for name, path in files.items()}
+def _publish(target: Path, guests: Sequence[Guest], files: Mapping[str, str], render: Callable[..., str]) -> None:
+    keys = {name: Path(path).read_text().splitlines() for name, path in files.items()}
     publish_text(target, render(guests, keys))

@@ -16,7 +16,7 @@ _DISKS = ("root", "swap", "disk")
 """The groups of tasks that make disks which belong to the guest as soon as it has started."""
 
 _INSIDE = ("keys",)
-"""Those that make what is on the root disk already: secrets, which have no place beside it."""
+"""Those that make what is on the root disk already, and what administrators look up in build/."""
 
 _UNTOLD = ("recipe", "size", "libext2fs", "e2fsprogs", "mkswap")
 """Inputs in which a deployed disk may differ from the list and still be up to date: it is resized, and the programs

@@ -75,7 +75,7 @@ def test_commands_groups_and_guests(workshop: Workshop) -> None:
     assert words(workshop, "forget", "config:deb01", "config:deb") == ["config:deb01", "config:deb02"]
     assert words(workshop, "mac", "") == []
     assert words(workshop, "status", "--s") == ["--seek-file", "--stale"]
-    assert words(workshop, "help", "sta") == ["status"]
+    assert words(workshop, "help", "stat") == ["status"]
     assert words(workshop, "completion", "") == ["bash", "zsh"]
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline import system
 from pipeline.errors import MasterError
-from pipeline.image.layer import Entry, Removal, text
+from pipeline.farm.model import HostKey
+from pipeline.image.layer import Entry, File, Removal, text
 from pipeline.material.tree import walk
 from pipeline.system import ssh
 from tests.guests import MACHINE_ID, guest
@@ -68,6 +69,48 @@ def test_keys_go_even_without_a_server() -> None:
 def test_a_server_that_nobody_would_make_keys_for() -> None:
     with pytest.raises(MasterError, match="an SSH server but no systemd"):
         list(ssh.entries(guest(), tree(text("usr/sbin/sshd", "")), {}))
+
+
+# What matters of the scripts of RHEL 6, SLES 11, Alpine 3 and Debian 7.
+SERVER = text("usr/sbin/sshd", "")
+RED_HAT = text(
+    "etc/rc.d/init.d/sshd", "#!/bin/bash\nKEYGEN=/usr/bin/ssh-keygen\ndo_rsa_keygen() {\n\t$KEYGEN -q -t rsa\n}\n"
+)
+SUSE = text("etc/init.d/sshd", "case $1 in\nstart)\n\tssh-keygen -t rsa -b 1024 -f /etc/ssh/ssh_host_rsa_key -N ''\n")
+ALPINE = text("etc/init.d/sshd", "#!/sbin/openrc-run\ncheckconfig() {\n\tssh-keygen -A || return 2\n}\n")
+DEBIAN = text(
+    "etc/init.d/ssh", "#! /bin/sh\n# ssh-keygen is for the package's own scripts\ncheck_config() {\n\tsshd -t\n}\n"
+)
+SYSVINIT = text("usr/sbin/init", "a program")
+
+
+@pytest.mark.parametrize("script", [RED_HAT, SUSE, ALPINE], ids=["Red Hat", "SuSE", "Alpine"])
+def test_init_scripts_that_make_what_is_missing(script: File) -> None:
+    key = "etc/ssh/ssh_host_rsa_key"
+    assert list(ssh.entries(guest(), tree(SERVER, script, text(key, "")), {})) == [Removal(key)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [text("etc/sysconfig/sshd", "AUTOCREATE_SERVER_KEYS=NO\n"), text("etc/conf.d/sshd", 'sshd_disable_keygen="yes"\n')],
+)
+def test_init_scripts_that_are_told_not_to(settings: File) -> None:
+    with pytest.raises(MasterError, match="told not to make host keys"):
+        list(ssh.entries(guest(), tree(SERVER, RED_HAT, settings), {}))
+
+
+@pytest.mark.parametrize("more", [(), (SYSVINIT, link("sbin", "usr/sbin"), SYSTEMD)], ids=["alone", "beside systemd"])
+def test_debians_init_script_makes_none(more: tuple[Entry, ...]) -> None:
+    with pytest.raises(MasterError, match="no systemd, nor an init script"):
+        list(ssh.entries(guest(), tree(SERVER, DEBIAN, *more), {}))
+
+
+@pytest.mark.parametrize("script", [RED_HAT, SUSE, ALPINE, DEBIAN], ids=["Red Hat", "SuSE", "Alpine", "Debian"])
+def test_keys_that_are_made_beforehand_need_no_init(script: File) -> None:
+    keys = {"ssh_host_rsa_key": b"secret", "ssh_host_rsa_key.pub": b"public"}
+    layer = list(ssh.entries(guest(host_keys=(HostKey.RSA,)), tree(SERVER, script), keys))
+    assert contents(layer) == {f"etc/ssh/{name}": data for name, data in keys.items()}
+    assert [entry.metadata.mode for entry in layer if isinstance(entry, File)] == [0o600, 0o644]
 
 
 def test_files_that_are_no_utf8_come_through() -> None:

@@ -13,6 +13,7 @@ The layers, from what the user types down to what everything stands on. Arrows r
     hypervisor    HOW: the text of a guest's configuration, a module for each hypervisor; pure
     image         HOW: files of images, paths and sizes and layers in, files out; knows no guest and no doit
     process       the one place that starts programs
+    signals       what keeps signals back for a moment
     farm          WHAT: the guest list and what follows from it; pure, but for the reading of the list
     errors        what a user may see
 

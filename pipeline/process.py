@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Protocol
 
+from pipeline import signals
 from pipeline.errors import ProcessError
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -62,8 +63,9 @@ def run(
     missing, or ends with another code or by a signal.
     """
     name = str(argv[0])
-    with _popen(argv, environment or {}) as process:
+    with signals.late() as deliver, _popen(argv, environment or {}) as process:
         try:
+            deliver()
             stdout, stderr = process.communicate()
         except BaseException:
             _end(process)
@@ -113,9 +115,14 @@ def started(
     It has `descriptors` of ours under their numbers, for example ends of sockets to talk by; else it is run as run()
     does. It also ends when this thread does, or this process is killed. Raises ProcessError if it is missing.
     """
-    with TemporaryFile() as said, _popen(argv, environment or {}, output=said, descriptors=descriptors) as process:
+    with (
+        TemporaryFile() as said,
+        signals.late() as deliver,
+        _popen(argv, environment or {}, output=said, descriptors=descriptors) as process,
+    ):
         running = Running(str(argv[0]), process, said)
         try:
+            deliver()
             yield running
         finally:
             _end(process)

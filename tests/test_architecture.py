@@ -10,10 +10,10 @@ ROOT = Path(__file__).parent.parent
 
 # From what the user types down to what everything stands on; a layer may import those after it.
 LAYERS = ["dodo", "commands", "tasks", "doit_glue", "proof", "host", "system", "hypervisor", "material", "image"]
-LAYERS += ["process", "farm", "errors"]
+LAYERS += ["process", "signals", "farm", "errors"]
 SIDE_BY_SIDE = {("host", "system"), ("host", "hypervisor"), ("system", "hypervisor"), ("process", "farm")}
 SIDE_BY_SIDE |= {("system", "material"), ("hypervisor", "material"), ("host", "material")}
-SIDE_BY_SIDE |= {("proof", "host"), ("proof", "system"), ("proof", "material")}
+SIDE_BY_SIDE |= {("proof", "host"), ("proof", "system"), ("proof", "material"), ("signals", "farm")}
 IMAGE_KNOWS_OF_FARM = {"units"}  # and never a Guest
 ONLY_HERE = {
     "doit": {"commands", "doit_glue", "dodo"},

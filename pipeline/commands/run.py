@@ -10,7 +10,7 @@ from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import creators, logs, processes, space, user_errors
+from pipeline.doit_glue import creators, logs, processes, read_to_its_end, space, user_errors
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
@@ -52,7 +52,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
 
     def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
         """Load tasks, but no more than are needed, and run them."""
-        with creators.only(args):
+        with read_to_its_end(), creators.only(args):
             return int(super().execute(params, args))
 
     def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes

@@ -155,6 +155,36 @@ def test_interrupted_programs_leave_nobody_behind(
         assert is_closed
 
 
+@pytest.mark.parametrize("way", ["run({argv})", "with started({argv}): time.sleep(100)"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_before_anybody_knows_of_the_program(number: signal.Signals, way: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    script = f"""
+        import signal, subprocess, sys, time
+        from pipeline.process import run, started
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        class Popen(subprocess.Popen):
+            def __init__(self, *arguments, **options):
+                super().__init__(*arguments, **options)
+                sys.stdin.readline()
+                signal.raise_signal({int(number)})
+
+        subprocess.Popen = Popen
+        {way.format(argv=["sh", "-c", f"(exec 3>{pipe}; echo ready >&3; exec sleep 100) & wait"])}
+    """
+    argv = [sys.executable, "-c", dedent(script)]
+    ours = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with ours, pipe.open() as end:
+        assert end.readline() == "ready\n"
+        ours.communicate(b"go on\n")
+        is_closed, _, _ = select.select([end], [], [], 50)
+        assert is_closed
+    assert ours.returncode == {signal.SIGINT: -signal.SIGINT, signal.SIGTERM: 143}[number]
+
+
 def test_in_threads(tmp_path: Path) -> None:
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(shell("echo out").stdout)) for _ in range(20)]

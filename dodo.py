@@ -62,8 +62,9 @@ def task_swap() -> tasks.Tasks:
 
 @tasks.artifacts
 def task_disk() -> tasks.Tasks:
-    """Guests' other disks."""
+    """Guests' other disks; and on request, as disk:NAME:whole, a whole disk of a root disk."""
     yield from tasks.guest.disks(site)
+    yield from tasks.single_file.wholes(site)
 
 
 @tasks.artifacts
@@ -76,3 +77,9 @@ def task_header() -> tasks.Tasks:
 def task_config() -> tasks.Tasks:
     """Guests' configurations, with the kernel and initrd that they name."""
     yield from tasks.guest.configs(site)
+
+
+@tasks.artifacts_on_request
+def task_vmdk() -> tasks.Tasks:
+    """On request: guests' disks as VMDKs in a single file, for VMware to import."""
+    yield from tasks.single_file.vmdks(site)

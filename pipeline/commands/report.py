@@ -15,7 +15,6 @@ from pipeline.errors import counted
 from pipeline.farm.model import Guest
 from pipeline.farm.units import approximate_size
 from pipeline.image.blank import space
-from pipeline.tasks.guest import names
 
 _NAME = "report.html"
 
@@ -56,7 +55,7 @@ class Report(ArtifactsCommand):
 
     def _data(self) -> dict[str, Any]:
         guests = [self._row(guest) for guest in self.site.farm.guests.values()]
-        own = {name for guest in self.site.farm.guests.values() for name in names(guest)}
+        own = {name for guest in self.site.farm.guests.values() for name in self.names_of(guest)}
         shared = [
             (name, str(self.conditions[name].state), summary_of(self.conditions[name]), task.doc)
             for name, task in self.artifacts.items()
@@ -74,7 +73,7 @@ class Report(ArtifactsCommand):
         }
 
     def _row(self, guest: Guest) -> list[str | int | float | None]:
-        own = [self.artifacts[name] for name in names(guest) if name in self.artifacts]
+        own = [self.artifacts[name] for name in self.names_of(guest) if name in self.artifacts]
         conditions = [self.conditions[task.name] for task in own]
         images = [Path(target) for task in own for target in task.targets if target.endswith(".img")]
         disks = [image for image in images if image.exists() and image.name != "initrd.img"]

@@ -14,7 +14,9 @@ from pipeline.doit_glue import creators, logs, processes, read_to_its_end, space
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
+from pipeline.errors import GuestfarmError
 from pipeline.image.publish import sweep
+from pipeline.tasks import Site, single_file
 
 _ALL = 2
 """The verbosity in which doit shows all that tasks print."""
@@ -85,13 +87,21 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         try:
             control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
             control.process(self.sel_tasks)
-        except (InvalidTask, InvalidCommand):
+        except (InvalidTask, InvalidCommand) as error:
             if not creators.everything():
+                self._explain(getattr(error, "not_found", None))
                 raise
             # A task of the user's own may depend on some that were left out.
             self.task_list = self.loader.load_tasks(cmd=self, pos_args=self.sel_tasks)
             return self._control(auto_delayed_regex)
         return control
+
+    def _explain(self, task: str | None) -> None:
+        """Raise GuestfarmError if `task` is one that only some guests have."""
+        site = self.loader.namespace.get("site")
+        for guest in site.farm.guests.values() if isinstance(site, Site) and task else ():
+            if task in single_file.names(guest):
+                raise GuestfarmError(single_file.absence(guest, task))
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitRun._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only

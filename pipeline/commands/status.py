@@ -10,7 +10,6 @@ from pipeline.commands.site_command import chosen
 from pipeline.doit_glue.condition import FRESH, Condition, State
 from pipeline.errors import counted
 from pipeline.farm.model import Guest
-from pipeline.tasks.guest import names
 
 _STALE = {
     "name": "stale",
@@ -45,16 +44,16 @@ class Status(ArtifactsCommand):
 
     def _execute(self, stale: bool, as_json: bool, pos_args: list[str]) -> int:
         guests = chosen(self.site.farm, pos_args)
-        own = {name for guest in self.site.farm.guests.values() for name in names(guest)}
+        own = {name for guest in self.site.farm.guests.values() for name in self.names_of(guest)}
         shared = [] if pos_args else [name for name in self.artifacts if name not in own]
-        listed = [*shared, *(name for guest in guests for name in names(guest))]
+        listed = [*shared, *(name for guest in guests for name in self.names_of(guest))]
         found = {name: self.conditions[name] for name in listed}
         told = {name: condition for name, condition in found.items() if not stale or condition is not FRESH}
         if as_json:
             self.outstream.write(json.dumps({name: _plain(each) for name, each in told.items()}, indent=2) + "\n")
             return 0
         self._show([name for name in shared if name in told], found)
-        self._show_guests([guest for guest in guests if not told.keys().isdisjoint(names(guest))], found)
+        self._show_guests([guest for guest in guests if not told.keys().isdisjoint(self.names_of(guest))], found)
         self._summarize(guests, listed)
         return 0
 
@@ -65,10 +64,10 @@ class Status(ArtifactsCommand):
 
     def _show_guests(self, guests: list[Guest], found: dict[str, Condition]) -> None:
         rows = []
-        columns = list(dict.fromkeys(_column(name) for guest in guests for name in names(guest)))
+        columns = list(dict.fromkeys(_column(name) for guest in guests for name in self.names_of(guest)))
         for guest in guests:
             cells: dict[str, list[Condition]] = {}
-            for name in names(guest):
+            for name in self.names_of(guest):
                 cells.setdefault(_column(name), []).append(found[name])
             states = [worst(cells[column]) if column in cells else _ABSENT for column in columns]
             rows.append((guest.name, *states, summary_of(*(each for cell in cells.values() for each in cell))))

@@ -6,10 +6,10 @@ from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.doit_glue.condition import Condition, State
 
 _NEXT = {
-    State.FRESH: "is fresh: the next doit leaves it as it is",
-    State.STALE: "is stale: the next doit makes it anew",
-    State.MISSING: "is missing: the next doit makes it",
-    State.MODIFIED: "is not as it was made: the next doit leaves it alone, and fails for it",
+    State.FRESH: "is fresh: {doit} leaves it as it is",
+    State.STALE: "is stale: {doit} makes it anew",
+    State.MISSING: "is missing: {doit} makes it",
+    State.MODIFIED: "is not as it was made: {doit} leaves it alone, and fails for it",
     State.IGNORED: "is ignored: doit leaves it as it is",
 }
 _PERHAPS = "is stale if what the next doit makes before it turns out to be different"
@@ -24,27 +24,27 @@ class Why(ArtifactsCommand):
     doc_description = "Without arguments, it speaks of all that are not fresh. It changes nothing."
 
     def _execute(self, pos_args: list[str]) -> int:
+        named = every = self.named(pos_args)
         found = self.conditions
-        named = self.named(pos_args)
         if not pos_args:
             named = [name for name in named if found[name].state is not State.FRESH]
         for name in named:
-            self.outstream.writelines(_story(name, found, deep=bool(pos_args)))
+            self.outstream.writelines(self._story(name, found, deep=bool(pos_args)))
         if not named:
-            self.outstream.write(f"all {len(found)} artifacts are fresh\n")
+            self.outstream.write(f"all {len(every)} artifacts are fresh\n")
         return 0
 
-
-def _story(name: str, found: Mapping[str, Condition], *, deep: bool, indent: str = "") -> Iterator[str]:
-    """What there is to say of an artifact and, where it is a `deep` story, of all that it is made from."""
-    condition = found[name]
-    certain = bool(condition.reasons) or condition.state is State.FRESH
-    yield f"{indent}{name} {_NEXT[condition.state] if certain else _PERHAPS}\n"
-    yield from (f"{indent}  {reason}\n" for reason in condition.reasons)
-    if condition.state is State.MODIFIED:
-        yield f"{indent}  move it away to keep it, or have it made anew by: doit forget {name}\n"
-    for cause in condition.causes:
-        if deep:
-            yield from _story(cause, found, deep=True, indent=f"{indent}  ")
-        else:
-            yield f"{indent}  {cause} is made before it\n"
+    def _story(self, name: str, found: Mapping[str, Condition], *, deep: bool, indent: str = "") -> Iterator[str]:
+        """What there is to say of an artifact and, where it is a `deep` story, of all that it is made from."""
+        condition = found[name]
+        doit = f"doit {name}" if self.artifacts[name].on_request else "the next doit"
+        certain = bool(condition.reasons) or condition.state is State.FRESH
+        yield f"{indent}{name} {_NEXT[condition.state].format(doit=doit) if certain else _PERHAPS}\n"
+        yield from (f"{indent}  {reason}\n" for reason in condition.reasons)
+        if condition.state is State.MODIFIED:
+            yield f"{indent}  move it away to keep it, or have it made anew by: doit forget {name}\n"
+        for cause in condition.causes:
+            if deep:
+                yield from self._story(cause, found, deep=True, indent=f"{indent}  ")
+            else:
+                yield f"{indent}  {cause} is made before it\n"

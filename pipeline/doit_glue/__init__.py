@@ -10,7 +10,7 @@ from pipeline.doit_glue.artifact import Artifact, Inputs, Tasks, artifact
 from pipeline.doit_glue.artifact_task import ArtifactTask
 from pipeline.doit_glue.catalogue import Catalogue
 from pipeline.doit_glue.checker import Digests, checker
-from pipeline.doit_glue.creators import artifacts, use
+from pipeline.doit_glue.creators import artifacts, artifacts_on_request, use
 from pipeline.doit_glue.differences import Json
 from pipeline.doit_glue.output import read_to_its_end
 from pipeline.doit_glue.space import Space
@@ -61,6 +61,7 @@ __all__ = [
     "Tasks",
     "artifact",
     "artifacts",
+    "artifacts_on_request",
     "configuration",
     "is_up_to_date",
     "path_variable",

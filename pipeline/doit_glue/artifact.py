@@ -35,6 +35,7 @@ class Artifact(NamedTuple):
     tasks: list[str]
     inputs: Inputs
     space: Space | None
+    on_request: bool
 
 
 Tasks = Iterator[Artifact]
@@ -51,14 +52,15 @@ def artifact(  # noqa: PLR0913  # as many facts as an artifact has
     tasks: Sequence[str] = (),
     inputs: Inputs,
     space: Space | None = None,
+    on_request: bool = False,
 ) -> Artifact:
     """An artifact that `build` makes, `targets` of `files` and `inputs`; it is stale when one of these changes.
 
-    `tasks` come before it, besides those that make `files`.
+    `tasks` come before it, besides those that make `files`. One `on_request` is made only when it is asked for by name.
     A GuestfarmError of `build` is the failure of its task, without a traceback.
     """
     made, read = [os.fspath(path) for path in targets], [os.fspath(path) for path in files]
-    return Artifact(name, doc, build, made, read, [*tasks], inputs, space)
+    return Artifact(name, doc, build, made, read, [*tasks], inputs, space, on_request)
 
 
 class Recorded:

@@ -74,6 +74,11 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
         return self._entry
 
     @property
+    def on_request(self) -> bool:
+        """Whether it is made only when it is asked for by name."""
+        return self._artifact.on_request if self._artifact is not None else self.entry.on_request
+
+    @property
     def doc(self) -> str:
         """What `doit list --all` says of it."""
         return self.entry.doc
@@ -165,6 +170,7 @@ def entry_of(artifact: Artifact) -> Entry:
         tuple(artifact.targets),
         tuple(artifact.files),
         tuple(artifact.tasks),
+        artifact.on_request,
         fingerprint.of_inputs(inputs),
         fingerprint.callables(inputs),
     )

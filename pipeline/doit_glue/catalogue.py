@@ -40,6 +40,8 @@ class Entry(NamedTuple):
     files: tuple[str, ...]
     tasks: tuple[str, ...]
     """What comes before it besides what makes its files."""
+    on_request: bool
+    """Whether it is made only when it is asked for by name."""
     inputs: bytes
     """The fingerprint of those inputs that are values."""
     asked: Asked

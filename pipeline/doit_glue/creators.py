@@ -27,17 +27,23 @@ class _Loading:
     sources: dict[str, str]
     """The file that each group's creator is in."""
     catalogue: Catalogue | None = None
-    wanted: Sequence[str]
-    """What the user named on the command line; nothing: everything is to be loaded."""
+    wanted: Sequence[str] | None
+    """What the user named on the command line; nothing: what is made without being named; None: everything."""
 
     def __init__(self) -> None:
         self.sources = {}
-        self.want(())
+        self.want(None)
 
-    def want(self, wanted: Sequence[str]) -> None:
-        """Load what is needed for these alone, or everything."""
+    def want(self, wanted: Sequence[str] | None) -> None:
+        """Load what is needed for these alone, or for a run without names, or everything."""
         self.wanted = wanted
         self.__dict__.pop("names", None)
+
+    def takes(self, group: str, entry: Entry) -> bool:
+        """Whether an artifact in the catalogue is to be loaded."""
+        if self.wanted is not None and not self.wanted:
+            return not entry.on_request
+        return self.names is None or f"{group}:{entry.name}" in self.names
 
     @cached_property
     def names(self) -> set[str] | None:
@@ -86,27 +92,40 @@ def keep() -> None:
 
 @contextmanager
 def only(wanted: Sequence[str]) -> Iterator[None]:
-    """In the block, creators may leave out what is not needed for the tasks and targets that are `wanted`, if any."""
+    """In the block, creators may leave out what is not needed for the tasks and targets that are `wanted`.
+
+    Where none are, that is what is made on request.
+    """
     _loading.want(wanted)
     try:
         yield
     finally:
-        _loading.want(())
+        _loading.want(None)
 
 
 def everything() -> bool:
     """Leave out nothing from now on. Whether anything was left out before."""
-    were_left_out = bool(_loading.wanted) and _loading.names is not None
-    _loading.want(())
+    were_left_out = _loading.wanted is not None and (not _loading.wanted or _loading.names is not None)
+    _loading.want(None)
     return were_left_out
 
 
 def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
     """The task creator `task_KIND` of a dodo.py, whose artifacts become tasks KIND:NAME in the group KIND.
 
+    To make the group is to make those of its artifacts that are not made on request.
     It has to list the same artifacts as long as the guest list and the code are the same. An input that can change for
     other reasons, as the digest of a file, is a callable that pickle can keep: a function of a module, or a partial.
     """
+    return _creator(creator, on_request=False)
+
+
+def artifacts_on_request(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
+    """The same where all artifacts are made on request, and so is the group: that is to make all of them."""
+    return _creator(creator, on_request=True)
+
+
+def _creator(creator: Callable[[], Tasks], *, on_request: bool) -> Callable[[], Iterator[Task]]:
     group = creator.__name__.removeprefix("task_")
     source = creator.__code__.co_filename
     _loading.sources[group] = source
@@ -115,7 +134,10 @@ def artifacts(creator: Callable[[], Tasks]) -> Callable[[], Iterator[Task]]:
     def tasks() -> Iterator[Task]:
         with _no_garbage_collection():
             made = list(_tasks(group, source, creator))
-        yield Task(group, None, doc=creator.__doc__, has_subtask=True, task_dep=[task.name for task in made])
+        own = [task.name for task in made if on_request or not task.on_request]
+        whole = Task(group, None, doc=creator.__doc__, has_subtask=True, task_dep=own)
+        whole.on_request = on_request
+        yield whole
         yield from made
 
     return tasks
@@ -142,12 +164,8 @@ def _tasks(group: str, source: str, creator: Callable[[], Tasks]) -> Iterable[Ar
         if catalogue:
             catalogue.note(group, source, [task.entry for task in made])
         return made
-    names, listed = _loading.names, _Listed(group, creator, catalogue)
-    return [
-        ArtifactTask.listed(group, entry, listed)
-        for entry in entries
-        if names is None or f"{group}:{entry.name}" in names
-    ]
+    listed = _Listed(group, creator, catalogue)
+    return [ArtifactTask.listed(group, entry, listed) for entry in entries if _loading.takes(group, entry)]
 
 
 class _Listed:

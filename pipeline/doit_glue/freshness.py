@@ -49,6 +49,11 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
     return found
 
 
+def is_on_request(task: Task) -> bool:
+    """Whether `task` runs only when it is asked for by name, or needed by another."""
+    return bool(getattr(task, "on_request", False))
+
+
 class FreshNode(ExecNode):  # type: ignore[misc]  # doit has no types
     """What doit's dispatcher knows of a task that is fresh, after those it depends on: that it is to be reported."""
 
@@ -94,11 +99,18 @@ class Control(TaskControl):  # type: ignore[misc]  # doit has no types
     """doit's control, which can be told what is fresh."""
 
     fresh: Collection[str] = ()
+    selected_tasks: Any  # doit's
 
     def process(self, task_selection: list[str] | None) -> None:
-        """Select tasks, once: doit reads the options of a task as something else when it meets them again."""
+        """Select tasks, once: doit reads the options of a task as something else when it meets them again.
+
+        None stands for all that are not to be asked for by name.
+        """
         if self.selected_tasks is None:
-            super().process(task_selection)
+            if task_selection is None:
+                self.selected_tasks = [name for name, task in self.tasks.items() if not is_on_request(task)]
+            else:
+                super().process(task_selection)
 
     def chosen(self) -> Iterator[Task]:
         """The tasks that were selected and all that they depend on, in the order in which they are defined."""

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from pipeline.image import blank
 
 _FICLONE = 0x40049409
 """_IOW(0x94, 9, int) of linux/fs.h; see ioctl_ficlone(2)."""
+_FICLONERANGE = 0x4020940D
+_RANGE = struct.Struct("=qQQQ")
+"""_IOW(0x94, 13, struct file_clone_range): a descriptor, from where, how much (0: to the end), to where."""
 
 _NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS)
 _CHUNK = 1 << 22
@@ -33,7 +37,25 @@ def clone(source: Path, target: Path, *, allocate: bool = False) -> None:
         if allocate:
             blank.allocate(target)
         for start, end in data_runs(reader.fileno(), size):
-            _copy(reader.fileno(), writer.fileno(), start, end)
+            _copy(reader.fileno(), writer.fileno(), start, end, start)
+
+
+def append(source: Path, target: Path, *, allocate: bool = False) -> None:
+    """Put `source` behind what is in the file `target`: by reflink if possible, else as clone() does.
+
+    What is in `target` must be whole blocks for that, as 1 MiB is. With `allocate` it has all of its space afterwards.
+    Raises OSError.
+    """
+    with source.open("rb") as reader, target.open("r+b") as writer:
+        before = os.fstat(writer.fileno()).st_size
+        if not allocate and _reflink_range(reader.fileno(), writer.fileno(), before):
+            return
+        size = os.fstat(reader.fileno()).st_size
+        os.ftruncate(writer.fileno(), before + size)
+        if allocate:
+            blank.allocate(target)
+        for start, end in data_runs(reader.fileno(), size):
+            _copy(reader.fileno(), writer.fileno(), start, end, before + start)
 
 
 @cache
@@ -65,8 +87,16 @@ def data_runs(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _reflink(source: int, target: int) -> bool:
+    return _shares(target, _FICLONE, source)
+
+
+def _reflink_range(source: int, target: int, place: int) -> bool:
+    return _shares(target, _FICLONERANGE, _RANGE.pack(source, 0, 0, place))
+
+
+def _shares(target: int, request: int, argument: int | bytes) -> bool:
     try:
-        fcntl.ioctl(target, _FICLONE, source)
+        fcntl.ioctl(target, request, argument)
     except OSError as error:
         if error.errno in _NO_REFLINK:
             return False
@@ -74,13 +104,14 @@ def _reflink(source: int, target: int) -> bool:
     return True
 
 
-def _copy(source: int, target: int, start: int, end: int) -> None:
+def _copy(source: int, target: int, start: int, end: int, place: int) -> None:
     # Not copy_file_range(2), which refuses to copy to another file system, and on XFS and btrfs shares the blocks.
-    os.lseek(target, start, os.SEEK_SET)
+    os.lseek(target, place, os.SEEK_SET)
     while start < end:
         copied = os.sendfile(target, source, start, min(_CHUNK, end - start))
         if not copied:
             raise OSError(errno.EIO, "the image became shorter while it was copied")
         # The disk begins to write now, so that fsync has little left to wait for; see posix_fadvise(2).
-        os.posix_fadvise(target, start, copied, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(target, place, copied, os.POSIX_FADV_DONTNEED)
         start += copied
+        place += copied

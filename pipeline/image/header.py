@@ -21,7 +21,7 @@ from uuid import UUID
 from pipeline import process
 from pipeline.errors import ImageError
 from pipeline.farm.units import KIB, MIB
-from pipeline.image import grub, mbr
+from pipeline.image import blank, grub, mbr
 from pipeline.image.layer import EPOCH
 from pipeline.image.mbr import SECTOR, Partition
 from pipeline.image.publish import PUBLIC, publish
@@ -71,18 +71,26 @@ def build(target: Path, settings: Settings, *, root_size: int | None) -> None:
     With `root_size`, which is its size in bytes, the root file system's image is to follow the header as its partition;
     with None, it is on another disk. Raises ImageError, also where GRUB is not installed, or ProcessError.
     """
+    with publish(target, mode=PUBLIC, room=size(uefi=settings.uefi)) as draft:
+        write(draft, settings, root_size=root_size, shown=target)
+
+
+def write(file: Path, settings: Settings, *, root_size: int | None, shown: Path | None = None) -> None:
+    """Make a header in the new `file`, which is no artifact; errors name `shown`. Else as build()."""
     uefi = settings.uefi
     if root_size is not None and root_size > MOST:
-        raise ImageError(f"{target}: no disk with a root file system of more than {MOST} bytes boots by its header")
+        raise ImageError(
+            f"{shown or file}: no disk with a root file system of more than {MOST} bytes boots by its header"
+        )
     text = grub.script(settings.root_uuid, settings.arguments, settings.kernel)
     boot_sector, core = grub.for_bios(text)
     parts = [_first_sector(boot_sector, _partitions(root_size, uefi=uefi), settings.root_uuid.fields[0]), _core(core)]
-    with publish(target, mode=PUBLIC, room=size(uefi=uefi)) as draft, draft.open("xb") as file:
-        file.truncate(size(uefi=uefi))
-        file.write(b"".join(parts))
+    blank.create(file, size(uefi=uefi))
+    with file.open("r+b") as made:
+        made.write(b"".join(parts))
         if uefi:
-            file.seek(_GAP)
-            file.write(_efi_system(grub.for_uefi(text)))
+            made.seek(_GAP)
+            made.write(_efi_system(grub.for_uefi(text)))
 
 
 def _partitions(root_size: int | None, *, uefi: bool) -> Iterator[Partition]:

@@ -1,6 +1,5 @@
 """The ways in which a guest boots, and the disk that each takes, made of a throw-away root disk."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 
@@ -8,11 +7,8 @@ from pipeline import hypervisor
 from pipeline.farm.model import Guest
 from pipeline.hypervisor import vmdk
 from pipeline.hypervisor.vmdk import Extent
-from pipeline.image import header
-from pipeline.image.clone import data_runs
+from pipeline.image import header, whole
 from pipeline.proof.machine import Drive
-
-_CHUNK = 1 << 22
 
 
 class Via(StrEnum):
@@ -34,30 +30,15 @@ def bootable(guest: Guest, root: Path, via: Via) -> tuple[str, Drive]:
     """
     if via is Via.KERNEL:
         return str(root), Drive(number=0, image=root)
-    front = root.with_name("header.img")
     settings = header.Settings(root_uuid=guest.root_uuid, arguments=hypervisor.arguments(guest))
-    header.build(front, settings, root_size=root.stat().st_size)
-    front.chmod(0o600)
     if via is Via.DISK:
-        whole = root.with_name("whole.img")
-        _join(front, root, whole)
+        disk = root.with_name("whole.img")
+        whole.write(root, disk, settings)
         root.unlink()
-        return f"{whole}?offset={front.stat().st_size}", Drive(number=0, image=whole)
+        return f"{disk}?offset={header.size()}", Drive(number=0, image=disk)
+    front = root.with_name("header.img")
+    header.write(front, settings, root_size=root.stat().st_size)
     descriptor = root.with_name("root.vmdk")
     extents = [Extent(Path(file.name), file.stat().st_size) for file in (front, root)]
     descriptor.write_text(vmdk.descriptor(extents))
     return str(root), Drive(number=0, image=descriptor, format="vmdk")
-
-
-def _join(front: Path, root: Path, whole: Path) -> None:
-    """Make `whole` of both, with the holes of `root`."""
-    before = front.read_bytes()
-    with root.open("rb") as source, whole.open("xb") as target:
-        target.write(before)
-        size = os.fstat(source.fileno()).st_size
-        target.truncate(len(before) + size)
-        for start, end in data_runs(source.fileno(), size):
-            source.seek(start)
-            target.seek(len(before) + start)
-            for position in range(start, end, _CHUNK):
-                target.write(source.read(min(_CHUNK, end - position)))

@@ -10,6 +10,7 @@ from pipeline.doit_glue import (
     Catalogue,
     Tasks,
     artifacts,
+    artifacts_on_request,
     is_up_to_date,
     path_variable,
     show_warnings,
@@ -20,7 +21,7 @@ from pipeline.farm.model import Farm, TreeItem
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
-from pipeline.tasks import base, guest, header, host_keys, kernel, master
+from pipeline.tasks import base, guest, header, host_keys, kernel, master, single_file
 from pipeline.tasks.site import Site
 
 
@@ -85,4 +86,17 @@ def _needs(site: Site) -> dict[str, int]:
     }
 
 
-__all__ = ["Site", "Tasks", "artifacts", "base", "guest", "header", "host_keys", "kernel", "load", "master"]
+__all__ = [
+    "Site",
+    "Tasks",
+    "artifacts",
+    "artifacts_on_request",
+    "base",
+    "guest",
+    "header",
+    "host_keys",
+    "kernel",
+    "load",
+    "master",
+    "single_file",
+]

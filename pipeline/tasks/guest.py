@@ -23,7 +23,7 @@ from pipeline.system import homes, selinux
 from pipeline.tasks import base, header, host_keys
 from pipeline.tasks.site import Site
 
-_ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
+ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
 BOOT_FILES = (_KERNEL, _INITRD)
 """The kernel of a guest's master, and its initrd: they belong to the modules on the root disk."""
 
@@ -41,7 +41,7 @@ def roots(site: Site) -> Tasks:
             guest.name,
             f"{guest.name}'s root disk: {base_name} with its own identity",
             partial(_build_root, site, guest),
-            targets=[site.file_of(guest, _ROOT)],
+            targets=[site.file_of(guest, ROOT)],
             files=[populated, *([public] if (public := host_keys.public(site, guest)) else ())],
             inputs={
                 "recipe": system.RECIPE,
@@ -64,7 +64,7 @@ def roots(site: Site) -> Tasks:
                 "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
             },
-            space=Space(partial(_root_space, site, guest), full=guest.base.size),
+            space=Space(partial(root_space, site, guest), full=guest.base.size),
         )
 
 
@@ -149,7 +149,8 @@ def configs(site: Site) -> Tasks:
         )
 
 
-def _root_space(site: Site, guest: Guest) -> int:
+def root_space(site: Site, guest: Guest) -> int:
+    """The bytes that a guest's root disk takes, or a copy of it."""
     full = guest.base.allocation is Allocation.FULL
     return 0 if not full and shares_blocks(site.build) else base.populated_space(site, guest.base)
 
@@ -159,7 +160,7 @@ def _build_root(site: Site, guest: Guest) -> None:
     keys = host_keys.private(site, guest)
     identity = partial(system.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
     try:
-        root.build(site.populated(guest.base), site.guest(guest) / _ROOT, identity, guest.root_uuid, allocate=allocate)
+        root.build(site.populated(guest.base), site.guest(guest) / ROOT, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
         raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
 
@@ -181,7 +182,7 @@ def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
     """The files of `guest`, of which its own are in `folder`."""
     own = guest.host_kernel
     return hypervisor.Files(
-        root=folder / _ROOT,
+        root=folder / ROOT,
         swap=folder / _SWAP if guest.swap is not None else None,
         kernel=own.kernel if own else folder / _KERNEL,
         ramdisk=own.ramdisk if own else folder / _INITRD,

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import hypervisor
-from pipeline.doit_glue import Tasks, artifact
+from pipeline.doit_glue import Inputs, Tasks, artifact
 from pipeline.farm.model import Firmware, Guest
 from pipeline.hypervisor import Start
 from pipeline.image import grub, header
@@ -19,21 +19,12 @@ def tasks(site: Site) -> Tasks:
         sizes = {site.guest(guest) / name: size for name, size in files(guest).items()}
         if sizes:
             settings = settings_of(guest)
-            kernel = settings.kernel
             yield artifact(
                 guest.name,
                 f"{guest.name}'s boot loader",
                 partial(_build, sizes, settings),
                 targets=[*sizes],
-                inputs={
-                    "recipe": header.RECIPE,
-                    "files": [[path.name, size] for path, size in sizes.items()],
-                    "root UUID": str(guest.root_uuid),
-                    "arguments": [*settings.arguments],
-                    "kernel": [str(kernel.kernel), str(kernel.initrd)] if kernel else None,
-                    "UEFI": settings.uefi,
-                    "GRUB": grub.version,
-                },
+                inputs={"files": [[path.name, size] for path, size in sizes.items()], **inputs(settings)},
             )
 
 
@@ -53,6 +44,19 @@ def settings_of(guest: Guest) -> header.Settings:
         kernel=grub.Kernel(master.kernel, master.initrd) if master.kernel and master.initrd else None,
         uefi=guest.firmware is Firmware.UEFI,
     )
+
+
+def inputs(settings: header.Settings) -> Inputs:
+    """What a header of these settings is made from."""
+    kernel = settings.kernel
+    return {
+        "recipe": header.RECIPE,
+        "root UUID": str(settings.root_uuid),
+        "arguments": [*settings.arguments],
+        "kernel": [str(kernel.kernel), str(kernel.initrd)] if kernel else None,
+        "UEFI": settings.uefi,
+        "GRUB": grub.version,
+    }
 
 
 def size(guest: Guest) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ImageError
 from pipeline.image import base
-from pipeline.image.clone import clone, shares_blocks
+from pipeline.image.clone import append, clone, shares_blocks
 from tests.conftest import Mount
 from tests.image import images
 from tests.image.images import MIB
@@ -68,6 +68,30 @@ def disk(request: pytest.FixtureRequest) -> Path:
 def sharing_disk(request: pytest.FixtureRequest) -> Path:
     found: Path = request.getfixturevalue(request.param)
     return found
+
+
+def test_behind_what_is_there(disk: Path) -> None:
+    source, whole = make(disk / "source"), disk / "whole"
+    whole.write_bytes(os.urandom(MIB))
+    head = whole.read_bytes()
+    append(source, whole)
+    assert whole.stat().st_size == MIB + SIZE
+    run("cmp", f"--bytes={SIZE}", f"--ignore-initial=0:{MIB}", source, whole)
+    assert whole.read_bytes()[:MIB] == head
+    run("sync", whole)
+    assert whole.stat().st_blocks * 512 < 6 * MIB
+
+
+def test_shares_blocks_behind_what_is_there(sharing_disk: Path) -> None:
+    source, whole = make(sharing_disk / "source"), sharing_disk / "whole"
+    whole.write_bytes(b"")
+    append(source, whole)
+    assert shared(whole)
+    allocated = sharing_disk / "allocated"
+    allocated.write_bytes(b"")
+    append(source, allocated, allocate=True)
+    assert not shared(allocated)
+    assert allocated.stat().st_blocks * 512 >= SIZE
 
 
 def test_same_contents_and_holes(disk: Path) -> None:

@@ -77,7 +77,7 @@ def test_pure_layers_touch_nothing(layer: str, path: Path) -> None:
 
 
 def test_dodo_is_a_table_of_contents() -> None:
-    assert len((ROOT / "dodo.py").read_text().splitlines()) < 80
+    assert len((ROOT / "dodo.py").read_text().splitlines()) < 90
 
 
 @pytest.mark.parametrize(("layer", "path"), MODULES)

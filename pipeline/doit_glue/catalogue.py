@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import Problem
+from pipeline.farm.model import DriverNeed
 
 _PACKAGE = Path(__file__).parents[1]
 _DIGEST = 32
@@ -59,11 +60,11 @@ class Catalogue:
         self._files: list[tuple[str, Any]] = files
         self.is_known = bool(files) and all(_stamp(path) == stamp for path, stamp in files)
         """Whether the list was read before, and nothing has changed that it depends on."""
-        self.warnings: Sequence[Problem] = pickle.loads(warnings) if self.is_known else ()  # noqa: S301  # our own file
-        """What was found in the list that may be a mistake."""
+        self.warnings: Sequence[Problem | DriverNeed] = pickle.loads(warnings) if self.is_known else ()  # noqa: S301  # our own file
+        """What was found in the list that is, or depending on masters may be, a mistake."""
         self._entries: dict[str, list[Entry] | None] = {}
 
-    def note_list(self, files: Iterable[Path], warnings: Sequence[Problem]) -> None:
+    def note_list(self, files: Iterable[Path], warnings: Sequence[Problem | DriverNeed]) -> None:
         """Note that the list has no mistakes, but for `warnings`, and the `files` that were looked at to know that."""
         self._files = [(str(path), _stamp(str(path))) for path in files]
         self.is_known = True

@@ -67,7 +67,8 @@ def _load(
     if faults := checks.refused(draft, farm, hypervisors or {}):
         raise _list_error(path, faults)
     warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))
-    return replace(farm, warnings=tuple(warnings))
+    needs_of_drivers = advice.driver_needs(draft.entries, farm, hypervisors or {}, str(path))
+    return replace(farm, warnings=tuple(warnings), driver_needs=tuple(needs_of_drivers))
 
 
 def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:

@@ -109,6 +109,8 @@ class Limits:
     """These have to be left at their defaults."""
     refusals: Callable[[Guest], Iterable[Refusal]] = lambda _: ()
     """What it refuses of a guest that is well otherwise."""
+    drivers: Callable[[Guest], Collection[str]] = lambda _: ()
+    """The kernel modules of which a guest needs one to find its disks."""
 
 
 Hypervisors = Mapping[str, Limits]

@@ -418,6 +418,17 @@ class Guest:
     """The layout, and perhaps its variant, as de or de-nodeadkeys."""
 
 
+@dataclass(frozen=True, slots=True)
+class DriverNeed:
+    """Something to warn of, should a master have none of some drivers."""
+
+    master: str
+    hypervisor: str
+    drivers: frozenset[str]
+    """The names of kernel modules, with _ for -."""
+    problem: Problem
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farm:
     """The whole guest list."""
@@ -430,6 +441,8 @@ class Farm:
     """By name, in the order of the list."""
     warnings: tuple[Problem, ...] = ()
     """What is likely to be a mistake, though the list may say it."""
+    driver_needs: tuple[DriverNeed, ...] = ()
+    """The same, where it depends on what is in masters."""
 
     @property
     def bases(self) -> tuple[Base, ...]:

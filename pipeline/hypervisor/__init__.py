@@ -45,7 +45,9 @@ class Hypervisor(Protocol):
 
 
 BY_NAME: Mapping[str, Hypervisor] = {"xen": xen, "libvirt": libvirt, "qemu": qemu, "vmware": vmware}
-INEXPRESSIBLE: Hypervisors = {name: Limits(module.inexpressible, module.refusals) for name, module in BY_NAME.items()}
+INEXPRESSIBLE: Hypervisors = {
+    name: Limits(module.inexpressible, module.refusals, module.drivers) for name, module in BY_NAME.items()
+}
 
 
 def starts(guest: Guest) -> frozenset[Start]:

@@ -1,17 +1,25 @@
 """Bases: root file systems that guests' disks are clones of, made in three steps from zeros to a populated image."""
 
+import stat
 from pathlib import Path
 from uuid import UUID
 
 from pipeline.errors import ImageError
 from pipeline.image import blank, digest, disk, e2fsprogs, ext
 from pipeline.image.clone import clone
+from pipeline.image.findings import Findings
 from pipeline.image.layer import Contents, Digest, Layer
+from pipeline.image.look import listed
 from pipeline.image.publish import publish
 from pipeline.image.usage import check_unused
 
 POPULATE_RECIPE = 1
 """Raise it when the same master gives another image: what was populated by an older recipe is stale."""
+
+_PROGRAMS, _MODULES = ("bin", "sbin"), "lib/modules"
+"""Where to look in an image; `bin` may well be a symlink to `usr/bin`."""
+_ENOUGH = 1 << 16
+"""Bytes of a file: more than any list of what is built into a kernel."""
 
 
 def zero(target: Path, size: int, *, allocate: bool) -> None:
@@ -78,4 +86,11 @@ def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that
 
 def of_image(image: Path) -> Contents:
     """The contents of a master that is an image: those of the whole file, and at least its size."""
-    return Contents(digest=digest.of_file(image), room=image.stat().st_size)
+    with ext.open(image, write=False) as filesystem:
+        found = Findings()
+        for folder in (*_PROGRAMS, _MODULES):
+            for each in listed(filesystem, folder, recursive=folder == _MODULES) if filesystem.exists(folder) else ():
+                listener = found.listener(each.path)
+                if listener and stat.S_ISREG(each.status.mode):
+                    listener(0, filesystem.read(each.path, _ENOUGH))
+    return Contents(digest.of_file(image), image.stat().st_size, found.machine, found.drivers)

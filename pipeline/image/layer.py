@@ -3,10 +3,11 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pipeline.errors import ImageError, quoted
+from pipeline.image.findings import Findings
 
 CHUNK = 1 << 20
 """How much of a file's contents is held in memory at a time, in bytes."""
@@ -148,6 +149,10 @@ class Contents:
     """SHA-256, 64 hexadecimal digits."""
     room: int
     """The bytes that a file system for it has at the very least."""
+    machine: str | None = field(default=None, compare=False)
+    """What its programs are for, as far as that was found out; see findings.py, and so for the rest."""
+    drivers: tuple[str, ...] | None = field(default=None, compare=False)
+    """Those that its kernels have for disks."""
 
 
 class Digest:
@@ -160,6 +165,7 @@ class Digest:
         self._facts = hashlib.sha256()
         self._data = hashlib.sha256()
         self._room = 0
+        self._findings = Findings()
 
     def watch(self, layer: Layer) -> Iterator[Entry]:
         """The same entries again; each file's contents count as they are read."""
@@ -167,7 +173,7 @@ class Digest:
             self._room += _SMALLEST_INODE
             if isinstance(entry, File):
                 self._facts.update(repr((entry.path, entry.metadata, entry.content.size)).encode())
-                yield replace(entry, content=replace(entry.content, chunks=self._watched(entry.content)))
+                yield replace(entry, content=replace(entry.content, chunks=self._watched(entry)))
             else:
                 self._facts.update(repr(entry).encode())
                 yield entry
@@ -183,12 +189,16 @@ class Digest:
     def contents(self) -> Contents:
         """What was read so far."""
         both = hashlib.sha256(self._facts.digest() + self._data.digest())
-        return Contents(both.hexdigest(), self._room)
+        return Contents(both.hexdigest(), self._room, self._findings.machine, self._findings.drivers)
 
-    def _watched(self, content: Content) -> Callable[[], Iterator[tuple[int, bytes]]]:
+    def _watched(self, file: File) -> Callable[[], Iterator[tuple[int, bytes]]]:
+        listener = self._findings.listener(file.path)
+
         def chunks() -> Iterator[tuple[int, bytes]]:
             end = -1
-            for offset, data in content.chunks():
+            for offset, data in file.content.chunks():
+                if listener is not None:
+                    listener(offset, data)
                 if offset != end:
                     self._facts.update(b"%d hole %d" % (end, offset))
                 self._data.update(data)

@@ -37,8 +37,8 @@ def load() -> Site:
     files = [path]
     site = Site(partial(_load, path, build, files), build, _keys(path))
     if not catalogue.is_known and site.farm:
-        catalogue.note_list(files, site.farm.warnings)
-    show_warnings(catalogue.warnings)
+        catalogue.note_list(files, [*site.farm.warnings, *site.farm.driver_needs])
+    show_warnings(master.warnings(site, catalogue.warnings))
     use(catalogue)
     return site
 

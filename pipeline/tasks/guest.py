@@ -13,7 +13,7 @@ from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
 from pipeline.farm.model import Allocation, Base, Disk, Guest, Master, Nic, PutFile, Role, User
-from pipeline.image import blank, disk, e2fsprogs, libext2fs, root, swap
+from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material import templates
@@ -145,6 +145,7 @@ def configs(site: Site) -> Tasks:
             partial(_build_config, site, guest, texts, modes, links),
             targets=[site.file_of(guest, name) for name in (*texts, *links)],
             files=list(links.values()),
+            tasks=[f"root:{guest.name}"] if _is_looked_into(guest) else (),
             inputs={"recipe": hypervisor.RECIPE, **texts},
         )
 
@@ -171,11 +172,18 @@ def _build_swap(target: str, size: int, uuid: UUID) -> None:
 
 def _build_config(site: Site, guest: Guest, texts: dict[str, str], modes: list[int], links: dict[str, str]) -> None:
     folder = site.guest(guest)
+    if _is_looked_into(guest):
+        pygrub.check(folder / ROOT, guest.name)
     *_, last = (*texts, *links)
     for (name, text), mode in zip(texts.items(), modes, strict=True):
         publish_text(folder / name, text, mode=mode, sync_name=name == last)
     for name, source in links.items():
         publish_link(folder / name, Path(source), sync_name=name == last)
+
+
+def _is_looked_into(guest: Guest) -> bool:
+    """Whether something of the host's looks for a menu in the root disk: that is pygrub."""
+    return hypervisor.Start.ROOT_DISK in hypervisor.starts(guest)
 
 
 def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:

@@ -1,16 +1,16 @@
 """master:M: what guests' root file systems start from, read through once."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
-from pipeline.errors import MasterError, counted
-from pipeline.farm.model import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
+from pipeline.errors import MasterError, Problem, counted
+from pipeline.farm.model import Bootstrap, Cloud, Derived, Directory, DriverNeed, Image, Master, Oci, Tar
 from pipeline.image import bootstrap, cloud, derive, directory, oci, tar
 from pipeline.image.base import of_image
 from pipeline.image.layer import Contents, Digest, Layer
@@ -20,6 +20,9 @@ from pipeline.tasks.site import Site
 
 _RECIPE = 1
 """Raise it when the same master gets another digest."""
+
+_MACHINES = (None, "x86-64", "i386")
+"""What a PC runs; None is what has no programs, or shell scripts alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def tasks(site: Site) -> Tasks:
 def contents(path: Path) -> Contents:
     """What a master holds, out of its digest file at `path`. Raises MasterError if that is damaged."""
     try:
-        return Contents(**json.loads(path.read_text()))
+        found = Contents(**json.loads(path.read_text()))
+        return found if found.drivers is None else replace(found, drivers=tuple(found.drivers))
     except (OSError, ValueError, TypeError) as error:
         raise MasterError(f"{path} is damaged", f"remove it: doit forget master:{path.parent.name}") from error
 
@@ -61,6 +65,25 @@ def room(site: Site, master: Master) -> int:
         return contents(site.digest(master)).room
     except MasterError:  # then its task makes it again, or says what is wrong with it
         return 0
+
+
+def warnings(site: Site, notes: Iterable[Problem | DriverNeed]) -> Iterator[Problem]:
+    """Those of `notes` that hold, now that it is known of some masters what they have: one for each hypervisor."""
+
+    @cache
+    def drivers(name: str) -> Collection[str] | None:
+        try:
+            return contents(site.digest_of(name)).drivers
+        except MasterError:
+            return None
+
+    told: dict[tuple[str, str], Problem] = {}
+    for note in notes:
+        if isinstance(note, Problem):
+            yield note
+        elif (known := drivers(note.master)) is not None and note.drivers.isdisjoint(known):
+            told.setdefault((note.master, note.hypervisor), note.problem)
+    yield from told.values()
 
 
 def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for each kind of master
@@ -182,6 +205,11 @@ def _from_image(image: Path, target: Path) -> None:
 
 
 def _publish(target: Path, found: Contents) -> None:
+    if found.machine not in _MACHINES:
+        raise MasterError(
+            f"master '{target.parent.name}': its programs are for {found.machine}, and guests are x86-64 machines",
+            "take the amd64 build of it",
+        )
     publish_text(target, json.dumps(asdict(found)) + "\n")
 
 

@@ -51,7 +51,11 @@ class Site:
 
     def digest(self, master: Master) -> Path:
         """What the master holds, in a few words; it changes when the contents do."""
-        return self._master(master) / "digest"
+        return self.digest_of(master.name)
+
+    def digest_of(self, name: str) -> Path:
+        """The same, of the master that is called `name`."""
+        return self.build / "masters" / name / "digest"
 
     def rootfs(self, master: Master) -> Path:
         """The tar file, or image, that the master's files are read from: the user's own, or one that we make."""

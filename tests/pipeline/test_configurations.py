@@ -130,3 +130,16 @@ def test_what_a_hypervisor_cannot_do(workshop: Workshop, keys: str, line: str) -
 
 def need_grub() -> None:
     machine.need_programs("grub-mkimage", "qemu-img")
+
+
+def test_pygrub_finds_a_menu_or_that_is_an_error(workshop: Workshop) -> None:
+    workshop.change_list("10.0.0.11/24}", "10.0.0.11/24, xen: {boot: pygrub}}")
+    run = workshop.doit("config:deb01", check=False)
+    assert run.code == 1
+    assert (
+        "guest 'deb01': pygrub finds no menu in its root disk, as /boot/grub/grub.cfg or /boot/grub/menu.lst; "
+        "make one in the master by update-grub, write one by `files:`, or say 'xen: {boot: kernel}'\n"
+    ) in run.output
+    assert not workshop.path("guests/deb01/deb01.cfg").exists()
+    workshop.change_list("boot: pygrub}", "boot: pygrub}, files: {/boot/grub/menu.lst: {text: title Linux}}")
+    assert workshop.doit("config:deb01").executed == ["root:deb01", "config:deb01"]

@@ -39,6 +39,8 @@ TEST_PACKAGES = \
     grub-pc-bin:/usr/lib/grub/i386-pc/kernel.img \
     isc-dhcp-server:dhcpd \
     libvirt-clients:virsh \
+    libvirt-daemon:libvirtd \
+    libvirt-daemon-driver-qemu:/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so \
     libxen-dev:/usr/include/libxlutil.h \
     libxml2-utils:xmllint \
     mtools:mcopy \

@@ -12,6 +12,9 @@ FIRST_DISK_SLOT = 4  # root, swap, and the others, MAX_DISKS of farm/disks.py
 FIRST_NIC_SLOT = 16  # up to MAX_NICS of farm/nics.py
 BOOT_DISK_SLOT = 28  # after all others, so that Linux calls the root disk vda as ever
 
+OVMF_CODE, OVMF_VARIABLES = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+"""UEFI for QEMU, and its settings as they are at first, where Debian has them."""
+
 DRIVERS = ("virtio_blk",)
 
 

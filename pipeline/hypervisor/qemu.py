@@ -28,9 +28,9 @@ exec qemu-system-x86_64 \\
     -accel "${ACCEL:-kvm}" \\
     -accel tcg \\
 """
-_FIRMWARE = """\
+_FIRMWARE = f"""\
 # OVMF, UEFI for QEMU, is where Debian has it, or where OVMF_CODE and OVMF_VARS say. Its settings are not kept.
-: "${OVMF_CODE:=/usr/share/OVMF/OVMF_CODE_4M.fd}" "${OVMF_VARS:=/usr/share/OVMF/OVMF_VARS_4M.fd}"
+: "${{OVMF_CODE:={pc.OVMF_CODE}}}" "${{OVMF_VARS:={pc.OVMF_VARIABLES}}}"
 set -- -drive "if=pflash,unit=0,format=raw,readonly=on,file=$OVMF_CODE" \\
     -drive "if=pflash,unit=1,format=raw,snapshot=on,file=$OVMF_VARS" "$@"
 """

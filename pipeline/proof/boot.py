@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline import process
 from pipeline.errors import GuestfarmError, HostError, ProcessError
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Firmware, Guest
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
 from pipeline.image.layer import Layer
@@ -66,6 +66,8 @@ def run(  # noqa: PLR0913  # a boot is described by as much
     `more` are facts besides those that are checked: shell commands by name, whose output is in the proof.
     """
     check_qemu()
+    if powered.uefi:
+        check_ovmf()
     reporters: list[inside.Reporter] = []
 
     def addition(tree: Tree) -> Layer:
@@ -92,6 +94,7 @@ def machine_of(guest: Guest, files: Files, via: Via) -> Machine:
         kernel=_kernel(guest, files) if via is Via.KERNEL else None,
         drives=[Drive(number=disk.number, image=Path(disk.image)) for disk in files.disks],
         cards=machine.cards(guest),
+        uefi=guest.firmware is Firmware.UEFI,
     )
 
 
@@ -110,6 +113,15 @@ def check_qemu() -> None:
             f"the program {machine.PROGRAM} is missing, by which guests are booted here",
             "on Debian, apt-get install qemu-system-x86 brings it",
         )
+
+
+def check_ovmf() -> None:
+    """Raise GuestfarmError unless there is UEFI for QEMU."""
+    for file in (pc.OVMF_CODE, pc.OVMF_VARIABLES):
+        if not Path(file).exists():
+            raise GuestfarmError(
+                f"there is no {file}, by which guests with UEFI are booted here", "on Debian, apt-get install ovmf"
+            )
 
 
 def _of_session(guest: Guest, seen: session.Session, reporter: inside.Reporter) -> Iterator[Check]:

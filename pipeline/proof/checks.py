@@ -34,6 +34,8 @@ def of_report(guest: Guest, facts: Facts) -> Iterator[Check]:
     for disk in guest.disks:
         if disk.mount is not None:
             yield _mount(disk.name, str(disk.mount), facts)
+    if "firmware" in facts:
+        yield _equal("firmware", "UEFI", facts["firmware"])
     yield _equal("machine ID", guest.machine_id, facts["machine ID"])
     if "failed units" in facts:
         failed = [line.split()[0] for line in facts["failed units"].splitlines()]

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline import hypervisor
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Firmware, Guest
 from pipeline.hypervisor import vmdk
 from pipeline.hypervisor.vmdk import Extent
 from pipeline.image import header, whole
@@ -17,7 +17,7 @@ class Via(StrEnum):
     KERNEL = "kernel"
     """QEMU loads the kernel, as hypervisors do that boot it directly."""
     DISK = "disk"
-    """By the BIOS, from one raw file: a header with GRUB, and the root file system behind it."""
+    """By its firmware, from one raw file: a header with GRUB, and the root file system behind it."""
     VMDK = "vmdk"
     """The same, from a VMDK descriptor that joins the two files."""
 
@@ -30,12 +30,13 @@ def bootable(guest: Guest, root: Path, via: Via) -> tuple[str, Drive]:
     """
     if via is Via.KERNEL:
         return str(root), Drive(number=0, image=root)
-    settings = header.Settings(root_uuid=guest.root_uuid, arguments=hypervisor.arguments(guest))
+    uefi = guest.firmware is Firmware.UEFI
+    settings = header.Settings(root_uuid=guest.root_uuid, arguments=hypervisor.arguments(guest), uefi=uefi)
     if via is Via.DISK:
         disk = root.with_name("whole.img")
         whole.write(root, disk, settings)
         root.unlink()
-        return f"{disk}?offset={header.size()}", Drive(number=0, image=disk)
+        return f"{disk}?offset={header.size(uefi=uefi)}", Drive(number=0, image=disk)
     front = root.with_name("header.img")
     header.write(front, settings, root_size=root.stat().st_size)
     descriptor = root.with_name("root.vmdk")

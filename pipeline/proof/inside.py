@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Firmware, Guest
 from pipeline.image.layer import Entry, Metadata, Symlink, text
 from pipeline.image.tree import Tree, resolve
 
@@ -72,6 +72,7 @@ def reporter(guest: Guest, tree: Tree, more: Facts | None = None) -> Reporter:
 
 def facts(guest: Guest) -> dict[str, str]:
     """What every guest reports: commands that Debian and BusyBox have in common."""
+    uefi = guest.firmware is Firmware.UEFI
     return {
         "host name": "hostname",
         "MAC addresses": "grep . /sys/class/net/*/address",
@@ -81,6 +82,7 @@ def facts(guest: Guest) -> dict[str, str]:
         "machine ID": "cat /etc/machine-id",
         "root device": f"findfs UUID={guest.root_uuid}",
         "swap device": f"findfs UUID={guest.swap_uuid}",
+        **({"firmware": "test -d /sys/firmware/efi && echo UEFI || echo BIOS"} if uefi else {}),
         **{f"device of {disk.name}": f"findfs UUID={disk.uuid}" for disk in guest.disks if disk.filesystem},
     }
 

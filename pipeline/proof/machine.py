@@ -56,6 +56,8 @@ class Machine:
     """None: it boots from its first drive."""
     drives: Sequence[Drive]
     cards: Sequence[Card]
+    uefi: bool = False
+    """Whether it starts by UEFI, rather than by a BIOS."""
 
     def argv(self, accelerator: str, console: int, report: int) -> list[str | Path]:
         """The command that runs it, with the descriptors of two sockets as its first and second serial port."""
@@ -65,6 +67,9 @@ class Machine:
         yield from (PROGRAM, "-accel", accelerator, "-machine", pc.MACHINE, "-cpu", _PROCESSORS[accelerator])
         yield from ("-m", f"{self.memory // MIB}M", "-smp", str(self.vcpus))
         yield from ("-nodefaults", "-display", "none", "-no-reboot")
+        if self.uefi:  # whose settings are not kept
+            yield from ("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={pc.OVMF_CODE}")
+            yield from ("-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={pc.OVMF_VARIABLES}")
         if self.kernel is not None:
             yield from ("-kernel", self.kernel.image, "-append", self.kernel.command_line)
             if self.kernel.initrd is not None:

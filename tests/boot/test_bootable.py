@@ -33,7 +33,7 @@ _LIST = """\
       uefi: {{firmware: uefi}}
 """
 _OVMF = Path("/usr/share/OVMF")
-_WAYS = ("bios by script", "uefi by script", "uefi by VMDK")
+_WAYS = ("bios by script", "bios by whole disk", "uefi by script", "uefi by VMDK")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def farm(variants: Workshop, scratch: Path) -> Workshop:
     tar = variants.folder / "busybox.tar"
     workshop.write_list(_LIST.format(images=workshop.path("guests"), tar=tar))
     workshop.doit()
+    workshop.doit("disk:bios:whole")
     return workshop
 
 
@@ -80,6 +81,16 @@ def test_starts_by_its_boot_loader(consoles: dict[str, str], way: str) -> None:
     assert ("efi: EFI v" in said) == (name == "uefi")
 
 
+def test_doit_boot_starts_it_by_uefi(farm: Workshop) -> None:
+    before = digests(farm)
+    run = farm.doit("boot", "uefi", "--via", "disk", "--timeout", str(qemu.DEADLINE), check=False)
+    assert run.code == 0, run.output
+    assert "ok      firmware      UEFI\n" in run.output
+    assert "ok      root          /dev/vda1, ext4, writable\n" in run.output
+    assert "ok      file system   clean after it was shut down\n" in run.output
+    assert digests(farm) == before
+
+
 def command(farm: Workshop, way: str) -> list[str | Path]:
     """What runs the guest in this way."""
     name = way.partition(" ")[0]
@@ -91,6 +102,8 @@ def command(farm: Workshop, way: str) -> list[str | Path]:
     if name == "uefi":
         pc += ["-drive", f"if=pflash,format=raw,readonly=on,file={_OVMF}/OVMF_CODE_4M.fd"]
         pc += ["-drive", f"if=pflash,format=raw,file={_OVMF}/OVMF_VARS_4M.fd"]
+    if way.endswith("whole disk"):
+        return [*pc, "-drive", f"if=virtio,format=raw,file={folder}/whole.img"]
     return [*pc, "-drive", f"if=virtio,format=vmdk,file={folder}/{name}.vmdk"]
 
 

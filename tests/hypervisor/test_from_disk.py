@@ -1,10 +1,11 @@
 """Configurations of guests that start from their disks, as xl, libvirt and the shell read them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.farm.model import Boot, Firmware, Libvirt, LibvirtType, Qemu, Xen, XenDevices, XenType
+from pipeline.farm.model import Boot, Firmware, Libvirt, LibvirtType, NicModel, Qemu, Xen, XenDevices, XenType
 from pipeline.hypervisor import xen
 from tests.guests import guest, nic
 from tests.hypervisor import xlutil
@@ -19,8 +20,9 @@ DISK = guest(libvirt=Libvirt(type=LibvirtType.KVM, boot=Boot.DISK), qemu=Qemu(bo
 
 
 def test_xen_hvm() -> None:
-    card = nic(None)
-    whose = guest(xen=HVM, firmware=Firmware.UEFI, nics=(card,), description='say "hi" \\')
+    models = (None, NicModel.VIRTIO, NicModel.E1000, NicModel.RTL8139)
+    cards = tuple(replace(nic(None), model=model) for model in models)
+    whose = guest(xen=HVM, firmware=Firmware.UEFI, nics=cards, description='say "hi" \\')
     with xlutil.reading(xen.render(whose, files_in("/srv", "data"))) as config:
         names = ("type", "bios", "boot", "serial", "kernel", "bootloader")
         assert [config.text(name) for name in names] == ["hvm", "ovmf", "c", "pty", None, None]
@@ -30,6 +32,7 @@ def test_xen_hvm() -> None:
             "xvdc": "/srv/swap.img",
             "xvdd": "/srv/data.img",
         }
+        assert [vif.partition(",model=")[2] for vif in config.list("vif")] == ["", "virtio-net-pci", "e1000", "rtl8139"]
 
 
 @pytest.mark.parametrize("kind", [XenType.PV, XenType.PVH])

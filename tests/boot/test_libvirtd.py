@@ -1,0 +1,136 @@
+"""libvirtd itself runs a guest by its domain XML as it is: in session mode, as an ordinary user, by emulation."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+import pytest
+
+from pipeline.image.clone import clone
+from pipeline.proof import console
+from tests.boot import qemu
+from tests.machine import PATH, need_programs
+from tests.pipeline.conftest import ROOT, Workshop
+
+_LIST = """\
+    farm: libvirtd
+    images: {images}
+    masters:
+      busybox: {{tar: {tar}}}
+    defaults: {{master: busybox, memory: 256M, root: 128M, swap: 64M, hypervisors: libvirt}}
+    guests:
+      kernel: {{libvirt: qemu}}
+      disk: {{libvirt: {{type: qemu, boot: disk}}}}
+"""
+_NOBODY = 65534
+"""The user that may nothing, on every Debian."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The session of a user who has a libvirtd; its files are in `folder`."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PATH": PATH, "LC_ALL": "C", "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder)}
+
+    def argv(self, *command: str | Path) -> list[str]:
+        """The command, to be run by nobody where we are root."""
+        nobody = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+        return [*(nobody if os.geteuid() == 0 else ()), *map(str, command)]
+
+    def virsh(self, *arguments: str | Path, check: bool = True) -> str:
+        """What virsh prints."""
+        argv = self.argv("virsh", "-c", "qemu:///session", *arguments)
+        done = subprocess.run(argv, env=self.environment, cwd="/", capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, f"{argv}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    need_programs("libvirtd", "virsh", "qemu-system-x86_64", "grub-mkimage")
+    with TemporaryDirectory(prefix="libvirtd-") as name:  # not among pytest's, which are nobody's business
+        session = Session(Path(name))
+        # QEMU's own messages go into a file; there is no virtlogd.
+        settings = session.folder / ".config/libvirt/qemu.conf"
+        settings.parent.mkdir(parents=True)
+        settings.write_text('stdio_handler = "file"\n')
+        _give_away(session.folder)
+        with running(session):
+            yield session
+
+
+@pytest.fixture(scope="module")
+def farm(variants: Workshop, scratch: Path, session: Session) -> Workshop:
+    workshop = Workshop(scratch / "libvirtd")
+    workshop.folder.mkdir()
+    shutil.copy(ROOT / "dodo.py", workshop.folder)
+    workshop.write_list(_LIST.format(images=session.folder / "images", tar=variants.folder / "busybox.tar"))
+    workshop.doit()
+    return workshop
+
+
+@pytest.mark.parametrize("name", ["kernel", "disk"])
+def test_starts_a_guest(farm: Workshop, session: Session, name: str) -> None:
+    there = session.folder / "images" / name
+    there.mkdir(parents=True)
+    for path in farm.path(f"guests/{name}").iterdir():
+        clone(path, there / path.name)
+    _give_away(session.folder / "images")
+    session.virsh("create", there / f"{name}.xml")
+    try:
+        assert f"{name} login: " in heard(session, name)
+        assert session.virsh("list", "--name").split() == [name]
+    finally:
+        session.virsh("destroy", name, check=False)
+
+
+@contextmanager
+def running(session: Session) -> Iterator[None]:
+    """A libvirtd while the block runs."""
+    log = session.folder / "libvirtd.log"
+    argv = session.argv("libvirtd", "--timeout", "600")
+    with (
+        log.open("w") as said,
+        subprocess.Popen(argv, env=session.environment, cwd="/", stdout=said, stderr=said) as it,
+    ):
+        try:
+            deadline = monotonic() + qemu.DEADLINE
+            while not (session.folder / "libvirt/libvirt-sock").exists():
+                assert it.poll() is None, log.read_text()
+                assert monotonic() < deadline, log.read_text()
+            yield
+        finally:
+            it.terminate()
+
+
+def heard(session: Session, name: str) -> str:
+    """What the guest says on its first serial port until it asks for a login, or ends."""
+    said = b""
+    deadline = monotonic() + qemu.DEADLINE
+    terminal = os.open(session.virsh("ttyconsole", name).strip(), os.O_RDWR | os.O_NOCTTY)
+    try:
+        while not console.asks_for_login(text := console.plain(said.decode(errors="replace"))):
+            ready, _, _ = select([terminal], [], [], max(0.0, deadline - monotonic()))
+            assert ready, text
+            said += os.read(terminal, 1 << 16)
+    finally:
+        os.close(terminal)
+    return text
+
+
+def _give_away(folder: Path) -> None:
+    """Let nobody have a folder with all that is in it, where we are root."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, _NOBODY, _NOBODY)

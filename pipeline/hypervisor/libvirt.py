@@ -1,41 +1,31 @@
 """libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel, or a boot disk."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pipeline.farm.guests import Refusal
-from pipeline.farm.model import Boot, Firmware, Guest, NicModel
+from pipeline.farm.model import Firmware, Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
 from pipeline.hypervisor.start import Start
-from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
 suffix = "xml"
 executable = False
 inexpressible: Collection[Key[Any]] = ()
+drivers, descriptors = pc.drivers, pc.descriptors
 
 
 def start(guest: Guest) -> Start:
     """The kernel, or a boot disk."""
-    return Start.BOOT_DISK if guest.libvirt.boot is Boot.DISK else Start.KERNEL
-
-
-def drivers(guest: Guest) -> Collection[str]:
-    """Those of the PC that QEMU makes."""
-    return pc.DRIVERS
+    return pc.start(guest.libvirt.boot)
 
 
 def refusals(guest: Guest) -> Iterable[Refusal]:
     """What does not go with a boot disk."""
-    return refusals_of_boot_disks(guest) if start(guest) is Start.BOOT_DISK else ()
-
-
-def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
-    """None."""
-    return {}
+    return pc.refusals(guest, guest.libvirt.boot)
 
 
 def render(guest: Guest, files: Files) -> str:

@@ -1,7 +1,12 @@
-"""The PC that a guest is under libvirt and under QEMU: the same kernel arguments, and devices in the same places."""
+"""The PC that a guest is under libvirt and under QEMU: started alike, with devices in the same places."""
 
-from pipeline.farm.model import Guest
+from collections.abc import Collection, Iterable, Mapping
+
+from pipeline.farm.guests import Refusal
+from pipeline.farm.model import Boot, Guest
 from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.start import Start
+from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
 MACHINE = "q35"
 """QEMU's chipset with PCI Express; that without is not everywhere any more."""
@@ -15,7 +20,25 @@ BOOT_DISK_SLOT = 28  # after all others, so that Linux calls the root disk vda a
 OVMF_CODE, OVMF_VARIABLES = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 """UEFI for QEMU, and its settings as they are at first, where Debian has them."""
 
-DRIVERS = ("virtio_blk",)
+
+def start(boot: Boot) -> Start:
+    """The kernel, or a boot disk."""
+    return Start.BOOT_DISK if boot is Boot.DISK else Start.KERNEL
+
+
+def refusals(guest: Guest, boot: Boot) -> Iterable[Refusal]:
+    """What does not go with a boot disk."""
+    return refusals_of_boot_disks(guest) if start(boot) is Start.BOOT_DISK else ()
+
+
+def drivers(guest: Guest) -> Collection[str]:
+    """That of virtio disks."""
+    return ("virtio_blk",)
+
+
+def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
+    """None."""
+    return {}
 
 
 def command_line(guest: Guest, files: Files) -> str:

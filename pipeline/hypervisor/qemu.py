@@ -1,22 +1,22 @@
 """QEMU: a shell script that runs qemu-system-x86_64(1), for a guest that boots its kernel, or a boot disk."""
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.farm.guests import MAXMEM, ON_CRASH, ON_POWEROFF, Refusal
-from pipeline.farm.model import Action, Boot, Firmware, Guest, NicModel
+from pipeline.farm.model import Action, Firmware, Guest, NicModel
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Disk, Files
 from pipeline.hypervisor.start import Start
-from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
 suffix = "qemu.sh"
 executable = True
 inexpressible: Collection[Key[Any]] = (MAXMEM, ON_POWEROFF, ON_CRASH)
+drivers, descriptors = pc.drivers, pc.descriptors
 
 _HEAD = """\
 # Runs {name} under QEMU, with its console here: Ctrl-A X ends it at once, Ctrl-A H lists what else there is.
@@ -38,22 +38,12 @@ set -- -drive "if=pflash,unit=0,format=raw,readonly=on,file=$OVMF_CODE" \\
 
 def start(guest: Guest) -> Start:
     """The kernel, or a boot disk."""
-    return Start.BOOT_DISK if guest.qemu.boot is Boot.DISK else Start.KERNEL
-
-
-def drivers(guest: Guest) -> Collection[str]:
-    """Those of the PC that QEMU makes."""
-    return pc.DRIVERS
+    return pc.start(guest.qemu.boot)
 
 
 def refusals(guest: Guest) -> Iterable[Refusal]:
     """What does not go with a boot disk."""
-    return refusals_of_boot_disks(guest) if start(guest) is Start.BOOT_DISK else ()
-
-
-def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
-    """None."""
-    return {}
+    return pc.refusals(guest, guest.qemu.boot)
 
 
 def render(guest: Guest, files: Files) -> str:

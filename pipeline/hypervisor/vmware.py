@@ -1,7 +1,17 @@
 """VMware: a .vmx file and VMDK descriptors, for a guest that boots from its disk, of which nothing is copied.
 
-VMware documents the keys of .vmx files in its knowledge base and in its handbooks of Workstation, Fusion and vSphere;
-the tests have a table of those that are used here. A file name in one is relative to it.
+VMware has no list of the keys of .vmx files. These are where it says what they mean, and its own files and libvirt's
+reader of them (src/vmx/vmx.c) have the rest. A file name in one is relative to it.
+
+    uuid.bios, uuid.action         knowledge base 320246 (once 1541); the handbook of Workstation 7, page 218
+    ethernetN.address, its type    administration guide of ESX Server 2.5, "Setting MAC Addresses Manually"
+    ethernetN.virtualDev           knowledge base 1001805
+    scsi0.virtualDev, and place 7  vSphere 5.1's handbook, page GUID-5872D173-A076-42FE-8D0B-9DB0EB0E7362
+    firmware                       VMware's "Using EFI/UEFI firmware in a VMware Virtual Machine"; without it: BIOS
+    serial0.*                      administration guide of ESX Server 2.5, on serial ports
+    virtualHW.version              knowledge base 1003746
+    pciBridgeN.*                   knowledge base 2047927 has the first; ESXi 5.5 writes these five so
+    all others, but uuid.action    libvirt's reader, as for most of those above
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -86,7 +96,8 @@ def _settings(guest: Guest, files: Files) -> Iterator[tuple[str, str]]:
     if guest.description is not None:
         yield "annotation", guest.description
     yield "guestOS", guest.vmware.guest_os
-    yield "firmware", "efi" if guest.firmware is Firmware.UEFI else "bios"
+    if guest.firmware is Firmware.UEFI:
+        yield "firmware", "efi"
     yield "uuid.bios", _uuid(guest)
     yield "uuid.action", "keep"  # without asking whether it was copied or moved
     yield "memsize", str(guest.memory // MIB)

@@ -1,8 +1,9 @@
-"""Configurations for VMware: the keys are those that it documents, and QEMU reads the disks."""
+"""Configurations for VMware: no keys but known ones, libvirt reads them as they are meant, and QEMU reads the disks."""
 
 import re
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
@@ -10,9 +11,9 @@ from pipeline.farm.model import Adapter, Allocation, Disk, Firmware, Guest, Host
 from pipeline.hypervisor import INEXPRESSIBLE, vmware
 from tests.guests import BASE, DOMAIN_UUID, MIB, guest, nic
 from tests.hypervisor.files import FILES, files_in
+from tests.machine import PATH, need_programs, run
 
-# In VMware's documentation: the handbooks of Workstation and vSphere, knowledge base articles such as 1010675 (PCI
-# bridges), 2002779 (boot firmware) and 219 (MAC addresses), and the options that vmware-vdiskmanager and ovftool write.
+# Where VMware documents them is said in hypervisor/vmware.py.
 DOCUMENTED = {
     r"\.encoding": "UTF-8",
     r"config\.version": "8",
@@ -20,7 +21,7 @@ DOCUMENTED = {
     "displayName": ".+",
     "annotation": ".+",
     "guestOS": "[A-Za-z0-9-]+",
-    "firmware": "bios|efi",
+    "firmware": "efi",
     r"uuid\.bios": "([0-9a-f]{2} ){7}[0-9a-f]{2}-([0-9a-f]{2} ){7}[0-9a-f]{2}",
     r"uuid\.action": "create|keep|change",
     "memsize": r"\d+",
@@ -72,7 +73,8 @@ def data(name: str) -> Disk:
 def test_the_usual() -> None:
     found = settings(vmware.render(guest(), FILES))
     assert found["displayName"] == "deb01"
-    assert (found["memsize"], found["numvcpus"], found["firmware"]) == ("512", "1", "bios")
+    assert (found["memsize"], found["numvcpus"]) == ("512", "1")
+    assert "firmware" not in found
     assert found["uuid.bios"] == "cc cc cc cc 11 11 42 22-83 33 44 44 44 44 44 44"
     assert (found["scsi0:0.fileName"], found["scsi0:1.fileName"]) == ("deb01.vmdk", "deb01-swap.vmdk")
     assert found["ethernet0.address"] == "00:16:3e:00:00:01"
@@ -103,6 +105,66 @@ def test_sata() -> None:
     found = settings(vmware.render(guest(vmware=Vmware(adapter=Adapter.SATA)), FILES))
     assert found["sata0:0.fileName"] == "deb01.vmdk"
     assert not [key for key in found if key.startswith("scsi")]
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with programs in the place of VMware's, which libvirt wants to see before it reads .vmx files."""
+    folder = tmp_path_factory.mktemp("vmware")
+    for name, line in (("vmrun", "Total running VMs: 0"), ("vmplayer", "VMware Player 17.0.0 build-20800274")):
+        (folder / name).write_text(f"#!/bin/sh\necho '{line}'\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def read(stand_ins: Path, text: str) -> Element:
+    """What libvirt makes of a .vmx file."""
+    need_programs("virsh")
+    file = stand_ins / "guest.vmx"
+    file.write_text(text)
+    session = {"PATH": f"{stand_ins}:{PATH}", "XDG_RUNTIME_DIR": str(stand_ins)}
+    virsh = ("virsh", "-c", "vmwareplayer:///session")
+    return fromstring(run(*virsh, "domxml-from-native", "vmware-vmx", file, env=session))
+
+
+@pytest.mark.parametrize("adapter", Adapter)
+@pytest.mark.parametrize("firmware", Firmware)
+def test_libvirt_reads_it(stand_ins: Path, adapter: Adapter, firmware: Firmware) -> None:
+    models = (None, NicModel.VMXNET3, NicModel.E1000, NicModel.E1000E)
+    whose = guest(
+        firmware=firmware,
+        vcpus=2,
+        maxvcpus=2,
+        disks=(data("data"),),
+        nics=tuple(replace(nic(None), mac=f"00:50:56:{n}f:00:01", model=model) for n, model in enumerate(models, 2)),
+        vmware=Vmware(adapter=adapter),
+        description='"a|b" <&> é # $(x)',
+    )
+    domain = read(stand_ins, vmware.render(whose, files_in("/srv", "data")))
+    assert [domain.findtext(name) for name in ("name", "uuid", "description", "memory", "vcpu")] == [
+        *("deb01", str(DOMAIN_UUID), whose.description),
+        *(str(512 * 1024), "2"),
+    ]
+    assert [disk.get("file") for disk in domain.iterfind("devices/disk/source")] == [
+        *("deb01.vmdk", "deb01-swap.vmdk", "deb01-data.vmdk")
+    ]
+    controller = domain.find("devices/controller")
+    assert controller is not None
+    expected = {Adapter.PVSCSI: "vmpvscsi", Adapter.LSILOGIC: "lsilogic", Adapter.SATA: None}
+    assert (controller.get("type"), controller.get("model")) == (
+        "sata" if adapter is Adapter.SATA else "scsi",
+        expected[adapter],
+    )
+    assert [card.get("type") for card in domain.iterfind("devices/interface/model")] == [
+        *("vmxnet3", "vmxnet3", "e1000", "e1000e")
+    ]
+    macs = [(mac.get("address"), mac.get("check")) for mac in domain.iterfind("devices/interface/mac")]
+    assert macs == [(card.mac, "no" if card.mac > "00:50:56:3f:ff:ff" else None) for card in whose.nics]
+    assert {bridge.get("bridge") for bridge in domain.iterfind("devices/interface/source")} == {"xenbr0"}
+    assert [port.get("path") for port in domain.iterfind("devices/serial/source")] == ["deb01.serial.log"]
+    system = domain.find("os")
+    assert system is not None
+    assert system.get("firmware") == ("efi" if firmware is Firmware.UEFI else None)
 
 
 def test_disks_are_made_of_files_that_are_there() -> None:

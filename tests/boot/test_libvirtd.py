@@ -89,7 +89,9 @@ def test_starts_a_guest(farm: Workshop, session: Session, name: str) -> None:
     _give_away(session.folder / "images")
     session.virsh("create", there / f"{name}.xml")
     try:
-        assert f"{name} login: " in heard(session, name)
+        said = heard(session, name)
+        assert f"{name} login: " in said
+        assert "swap on /dev/vdb" in said, "the kernel tells which device it swaps to, and how large that is"
         assert session.virsh("list", "--name").split() == [name]
     finally:
         session.virsh("destroy", name, check=False)

@@ -39,6 +39,15 @@ def test_make_targets_exist() -> None:
         subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_tests_that_pages_name_exist() -> None:
+    text = "".join(page.read_text() for page in ROOT.glob("docs/**/*.md"))
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 20
+    for path, name in named:
+        assert (ROOT / path).exists(), path
+        assert not name or f"\ndef {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
 def test_tests_that_are_named_exist() -> None:
     promised = re.findall(r"`((?:tests/)?(?:\w+/)?\w+\.py|tests/\w+)`", README[README.index("## What it promises") :])
     assert len(promised) > 10

@@ -2,6 +2,8 @@
 
 import inspect
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,13 @@ from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import creators, logs, processes, read_to_its_end, space, user_errors
+from pipeline.doit_glue import creators, logs, processes, read_to_its_end, show_warnings, space, user_errors
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
 from pipeline.errors import GuestfarmError
 from pipeline.image.publish import sweep
-from pipeline.tasks import Site, single_file
+from pipeline.tasks import Site, master, single_file
 
 _ALL = 2
 """The verbosity in which doit shows all that tasks print."""
@@ -77,7 +79,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             if options.get("force_verbosity") and options["verbosity"] == _ALL:
                 logs.echo()
             try:
-                with control.in_charge():
+                with control.in_charge(), self._news_of_masters():
                     return int(super()._execute(*arguments, **options))
             except KeyboardInterrupt:
                 print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)
@@ -95,6 +97,15 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             self.task_list = self.loader.load_tasks(cmd=self, pos_args=self.sel_tasks)
             return self._control(auto_delayed_regex)
         return control
+
+    @contextmanager
+    def _news_of_masters(self) -> Iterator[None]:
+        """Show, after the block, what was not known before it: that masters which it made lack something."""
+        site = self.loader.namespace.get("site")
+        before = list(master.warnings(site, creators.notes())) if isinstance(site, Site) else []
+        yield
+        if isinstance(site, Site):
+            show_warnings(each for each in master.warnings(site, creators.notes()) if each not in before)
 
     def _explain(self, task: str | None) -> None:
         """Raise GuestfarmError if `task` is one that only some guests have."""

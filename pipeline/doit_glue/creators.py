@@ -15,7 +15,8 @@ from pipeline.doit_glue.artifact import Artifact, Tasks
 from pipeline.doit_glue.artifact_task import ArtifactTask, entry_of
 from pipeline.doit_glue.catalogue import Catalogue, Entry
 from pipeline.doit_glue.user_errors import user_errors
-from pipeline.errors import GuestfarmError
+from pipeline.errors import GuestfarmError, Problem
+from pipeline.farm.model import DriverNeed
 
 _COMPARED = Entry._fields.index("asked")
 """Functions may be other objects each time, so of an entry only what comes before them is compared."""
@@ -82,6 +83,11 @@ _loading = _Loading()
 def use(catalogue: Catalogue) -> None:
     """Take what `catalogue` knows for what creators would list, and note there what they do list."""
     _loading.catalogue = catalogue
+
+
+def notes() -> Sequence[Problem | DriverNeed]:
+    """What was found in the list that is, or depending on masters may be, a mistake."""
+    return _loading.catalogue.warnings if _loading.catalogue else ()
 
 
 def keep() -> None:

@@ -2,29 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from dataclasses import dataclass
+from itertools import islice
 
-from pipeline.errors import GuestfarmError, counted, quoted
-from pipeline.farm import nodes
+from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm.cards import Card, cards_of
 from pipeline.farm.guests import GUEST, KERNEL
 from pipeline.farm.names import parse_guest_name
 from pipeline.farm.networks import Networks
 from pipeline.farm.nics import misplaced
-from pipeline.farm.nodes import (
-    Fault,
-    Mapping,
-    Node,
-    ReadingError,
-    Scalar,
-    Unreadable,
-    entries_of,
-    fault,
-    first_at_each_place,
-)
+from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault, first_at_each_place
 from pipeline.farm.ranges import MAX_LENGTH, has_range, parse_range
 from pipeline.farm.readers import did_you_mean
+from pipeline.farm.spreading import spread, varies, varying_part, with_literal_texts
 from pipeline.farm.table import BrokenError, Fields
 
 MAX_GUESTS = MAX_LENGTH
@@ -106,73 +96,19 @@ def _read_rows(value: Node, count: int) -> tuple[list[Fields], list[Fault]]:
 
     A `count` of 0 says that it is not known, for want of a sound name: then what has a range is not read.
     """
-    if not _varies(value):
+    if varies(value):
+        value = with_literal_texts(value, many=count > 1)
+    if not varies(value):
         row, faults = GUEST.read(value)
         return [row] * count, faults
     faults = []
-    first, found = GUEST.read(next(_spread(value, count, faults)))
+    first, found = GUEST.read(next(spread(value, count, faults)))
     rows, faults = [first], [*faults, *found]
-    for varying in islice(_spread(_varying_part(value), count, []), 1, count):
+    for varying in islice(spread(varying_part(value), count, []), 1, count):
         row, found = GUEST.read(varying)
         rows.append(row.over(first))
         faults.extend(found)
     return rows, first_at_each_place(faults)
-
-
-def _varies(node: Node) -> bool:
-    """Whether a value in `node` has a range."""
-    if isinstance(node, Scalar):
-        return has_range(node.text)
-    if isinstance(node, Mapping):
-        return any(_varies(value) for _, value in node.entries.values())
-    return isinstance(node, nodes.Sequence) and any(_varies(item) for item in node.items)
-
-
-def _varying_part(node: Node) -> Node:
-    """`node` without the entries that are the same for every guest, which need not be read again."""
-    if not isinstance(node, Mapping):
-        return node
-    return replace(node, entries={name: entry for name, entry in node.entries.items() if _varies(entry[1])})
-
-
-def _spread(node: Node, count: int, faults: list[Fault]) -> Iterator[Node]:
-    """`node` as it is for each of `count` guests, and on without end where it is the same for all.
-
-    Ranges that cannot be that are put into `faults` at once, and read as Unreadable.
-    """
-    if not _varies(node):
-        return repeat(node)
-    if isinstance(node, nodes.Sequence):
-        columns = [_spread(item, count, faults) for item in node.items]
-        return (replace(node, items=list(items)) for items in zip(*columns, strict=False))
-    if isinstance(node, Mapping):
-        columns = []
-        for name, (_, value) in node.entries.items():
-            found: list[Fault] = []
-            columns.append(_spread(value, count, found))
-            faults.extend(each.under(name) for each in found)
-        keys = [key for key, _ in node.entries.values()]
-        return (
-            replace(node, entries=dict(zip(node.entries, zip(keys, values, strict=True), strict=True)))
-            for values in zip(*columns, strict=False)
-        )
-    return _spread_text(node, count, faults) if isinstance(node, Scalar) else repeat(node)
-
-
-def _spread_text(scalar: Scalar, count: int, faults: list[Fault]) -> Iterator[Node]:
-    lost = repeat(Unreadable(scalar.line, scalar.column))
-    if count == 0:
-        return lost
-    try:
-        texts = parse_range(scalar.text)
-    except GuestfarmError as error:
-        faults.append(fault(scalar, error.message, error.hint))
-        return lost
-    if len(texts) != count:
-        values, guests = counted(len(texts), "value"), counted(count, "guest")
-        faults.append(fault(scalar, f"{scalar} has {values} for {guests}", "make ranges equally long"))
-        return lost
-    return (Scalar(text, scalar.plain, scalar.line, scalar.column) for text in texts)
 
 
 def _misnamed_pins(entry: Entry) -> Iterator[Fault]:

@@ -28,6 +28,11 @@ class Scalar:
 
 
 @dataclass(slots=True)
+class Literal(Scalar):
+    """A text whose brackets are mere brackets, and no range."""
+
+
+@dataclass(slots=True)
 class Sequence:
     """A list of nodes."""
 

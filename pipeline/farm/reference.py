@@ -35,6 +35,8 @@ guests:
   db: {address: 10.0.0.9/24, memory: 2G, root: {size: 20G, allocate: full}}
 ```
 
+Brackets in the text of a file are no range, nor are those in `vars:`, in descriptions and the like that do not look so.
+
 What a guest leaves open is what `defaults:` says, key by key, in mappings within it, too; what that leaves open is the
 default below.
 """

@@ -106,7 +106,7 @@ def _compiled(name: str, source: str) -> "Template | _Mistake":
 def _render(template: "Template | _Mistake", values: Mapping[str, object]) -> str:
     if isinstance(template, _Mistake):
         raise _Mistake(template.line, template.message)
-    from pipeline.material.jinja import counted  # noqa: PLC0415  # see above
+    from pipeline.material.bounds import counted  # noqa: PLC0415  # see above
 
     parts: list[str] = []
     room = LARGEST

@@ -287,6 +287,29 @@ def test_ranges_are_many_guests(tmp_path: Path) -> None:
     assert {listed.guests[name].memory for name in ("web08", "web09", "web10")} == {GIB}
 
 
+def test_brackets_in_texts_are_no_ranges(tmp_path: Path) -> None:
+    guests = """
+  one:
+    files: {/etc/a: "[main]\\n", /etc/b: {text: "x[1:2]"}}
+    vars: {list: ["[a]", "b"], slice: "[1:2]"}
+    users: {admin: {sudo: "ALL=(root) NOPASSWD: /bin/ls [a-z]*", comment: "[staff]"}}
+    description: "web [old]"
+  two[1:2]:
+    files: {/etc/a: "[1:2]", /etc/b: {text: "[1:9]\\n[main]", owner: "user[1:2]"}}
+    vars: {port: "[8001:8002]", name: "[a]"}
+    description: "number [1:2]"
+"""
+    listed = load_guests(tmp_path, guests, "{master: debian, network: none}")
+    one, first, second = listed.guests.values()
+    assert [file.text for file in one.files] == ["[main]\n", "x[1:2]"]
+    assert dict(one.variables) == {"list": ("[a]", "b"), "slice": "[1:2]"}
+    assert (one.users[0].comment, one.description) == ("[staff]", "web [old]")
+    assert [file.text for file in second.files] == ["[1:2]", "[1:9]\n[main]"]
+    assert [guest.files[1].owner for guest in (first, second)] == ["user1", "user2"]
+    assert dict(second.variables) == {"port": "8002", "name": "[a]"}
+    assert second.description == "number 2"
+
+
 def test_a_guest_is_the_same_in_a_range_and_on_its_own(tmp_path: Path) -> None:
     defaults = "{master: debian, network: {bridge: br0, gateway: 10.0.0.1}}"
     ranged = load_guests(tmp_path, '{"g[1:3]": {address: "10.0.0.[11:13]/24"}}', defaults)

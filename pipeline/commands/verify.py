@@ -71,7 +71,7 @@ class Manifest(_GuestsCommand):
     def problems(self, guest: Guest, own: Sequence[Task], tasks: dict[str, Task]) -> Sequence[str]:
         """Write the manifest of a guest that is fully built."""
         for task in own:
-            if not self.dep_manager.get_values(task.name):
+            if not self.dep_manager.get_values(task.name) or not all(Path(target).exists() for target in task.targets):
                 return [f"{guest.name}: {task.name} is not built; run doit first"]
             if touched := not_ours(task, self.dep_manager):
                 return [f"{guest.name}: {', '.join(touched)}: modified since it was made"]

@@ -71,7 +71,7 @@ def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that
     e2fsprogs.check(image)
     with publish(target, room=size if allocate else blank.space(image), allocated=allocate) as draft:
         clone(image, draft, allocate=allocate)
-        if of_image(draft) != contents:
+        if digest.of_file(draft) != contents.digest:
             raise ImageError("the master changed while it was read", "run doit again")
         with ext.open(draft) as filesystem_to_grow:
             filesystem_to_grow.mark_checked()

@@ -68,7 +68,8 @@ def _settle(image: Path, number: bytes, name: str) -> None:
         header = _HEADER.unpack(file.read(_HEADER.size))
         magic, offset, sectors = header[0], header[5], header[6]
         file.seek(offset * _SECTOR)
-        text = file.read(sectors * _SECTOR).rstrip(b"\0")
+        # Behind its end there may be what is left of a longer one: qemu-img writes it twice, with another number.
+        text = file.read(sectors * _SECTOR).partition(b"\0")[0]
         text, numbers = _NUMBER.subn(b"CID=" + number.rjust(8, b"0"), text)
         text, extents = _EXTENT.subn(lambda found: found[1] + b' "' + name.encode() + b'"', text)
         if (magic, numbers, extents) != (_MAGIC, 1, 1) or len(text) > sectors * _SECTOR:

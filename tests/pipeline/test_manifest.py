@@ -82,6 +82,12 @@ def test_a_guest_that_is_not_built_or_not_there(workshop: Workshop) -> None:
     assert "no such guest in the list: 'nobody'" in run.output
 
 
+def test_no_manifest_of_what_is_missing(built: Workshop) -> None:
+    built.path("guests/deb01/swap.img").unlink()
+    run = built.doit("manifest", "deb01", check=False)
+    assert (run.code, run.output) == (1, "[1/1] deb01: swap:deb01 is not built; run doit first\n")
+
+
 def test_no_manifest_of_a_modified_guest(built: Workshop) -> None:
     flip_last_byte(built.path("guests/deb01/root.img"))
     run = built.doit("manifest", "deb01", check=False)

@@ -55,6 +55,12 @@ def task_root() -> tasks.Tasks:
 
 
 @tasks.artifacts
+def task_seed() -> tasks.Tasks:
+    """What tells cloud-init in guests who they are."""
+    yield from tasks.seed.tasks(site)
+
+
+@tasks.artifacts
 def task_swap() -> tasks.Tasks:
     """Guests' swap disks."""
     yield from tasks.guest.swaps(site)

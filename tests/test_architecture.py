@@ -20,7 +20,7 @@ ONLY_HERE = {
     "subprocess": {"process"},
     "sqlite3": {"doit_glue"},
     "cffi": {"image"},
-    "yaml": {"farm"},
+    "yaml": {"farm", "system"},
     "jinja2": {"material"},
     "multiprocessing": {"doit_glue"},
 }
@@ -77,7 +77,7 @@ def test_pure_layers_touch_nothing(layer: str, path: Path) -> None:
 
 
 def test_dodo_is_a_table_of_contents() -> None:
-    assert len((ROOT / "dodo.py").read_text().splitlines()) < 90
+    assert len((ROOT / "dodo.py").read_text().splitlines()) < 100
 
 
 @pytest.mark.parametrize(("layer", "path"), MODULES)

@@ -9,7 +9,7 @@ From the file down to the model, each module builds on those above it:
     public_keys, users the keys of users, and of their SSH keys
     subnets, nic_readers, nics, networks, cards, addressing   network cards, networks to use, addresses from pools
     names, masters, disks, guests, spreading, entries, schema   other keys of the list, in tables; ranges become guests
-    rules, nic_rules, sharing, checks   what each guest obeys, and what no two may share
+    rules, nic_rules, cloud_init, sharing, checks   what each guest obeys, and what no two may share
     advice             what is worth a warning
     model, build       the farm, with every default filled in and every identity derived
     json_schema, reference   the same tables for editors and for people

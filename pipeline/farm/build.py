@@ -71,6 +71,7 @@ def farm(draft: Draft) -> Farm:
             xen=Xen(type=fields[own.XEN_TYPE], device_names=fields[own.XEN_DEVICES], boot=fields[own.XEN_BOOT]),
             libvirt=Libvirt(type=fields[own.LIBVIRT_TYPE], boot=fields[own.LIBVIRT_BOOT]),
             qemu=Qemu(boot=fields[own.QEMU_BOOT]),
+            identity=fields[keys.IDENTITY] or masters[fields[keys.MASTER]].identity,
             vmware=Vmware(adapter=fields[own.VMWARE_ADAPTER], guest_os=fields[own.VMWARE_GUEST_OS]),
             firmware=fields[own.FIRMWARE],
             description=fields[own.DESCRIPTION],

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 
 from pipeline.errors import quoted
-from pipeline.farm import files, nic_rules, rules, sharing, users
+from pipeline.farm import cloud_init, files, nic_rules, rules, sharing, users
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
@@ -48,6 +48,7 @@ def check(
     entries, same_names = _unique_names(draft.entries)
     faults += first_at_each_place(_users(draft, read))
     faults += first_at_each_place(_files(draft, read, walk))
+    faults += first_at_each_place(cloud_init.check(draft.entries, draft.defaults, draft.masters))
     return [
         *faults,
         *same_names,

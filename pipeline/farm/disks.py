@@ -20,7 +20,7 @@ _NAME = Matching(
     "[a-z0-9][a-z0-9_-]{0,19}",  # VIRTIO_BLK_ID_BYTES of linux/virtio_blk.h is 20
     "20 lower case letters, digits, '-' and '_' at most; start with a letter or digit",
 )
-_TAKEN = ("boot", "efi", "header", "initrd", "kernel", "root", "swap", "vmlinuz", "whole")
+_TAKEN = ("boot", "efi", "header", "initrd", "kernel", "root", "seed", "swap", "vmlinuz", "whole")
 """What a guest's own files are called, or may be one day: a disk's file is NAME.img beside them."""
 
 _NOT_FOR_DISKS = ("dev", "proc", "run", "sys")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pipeline.farm import names
 from pipeline.farm.disks import DISKS
 from pipeline.farm.files import FILES, ROLES
-from pipeline.farm.model import Action, Allocation, FileSystem, Guest, HostKey
+from pipeline.farm.model import Action, Allocation, FileSystem, Guest, HostKey, Identity
 from pipeline.farm.nics import FIRST, NETWORK
 from pipeline.farm.readers import Choice, Many, Number, Or, Size
 from pipeline.farm.table import Item, Key, Section, Shorthand, Table
@@ -62,6 +62,13 @@ HOST_KEYS: Final[Key[tuple[HostKey, ...] | None]] = Key(
     (HostKey.ED25519, HostKey.ECDSA),
 )
 
+IDENTITY: Final[Key[Identity | None]] = Key(
+    "identity",
+    Choice(tuple(Identity)),
+    "what tells it its name, network, users and SSH host keys; what its master says, or files, if not given",
+    None,
+)
+
 HYPERVISORS: Final = Key("hypervisors", Many(names.HYPERVISOR, minimum=1), "what to configure it for", ("xen",))
 KERNEL: Final[Key[PurePosixPath | None]] = Key("kernel", _PATH, "a kernel of the host to boot, not the master's", None)
 RAMDISK: Final[Key[PurePosixPath | None]] = Key(
@@ -83,7 +90,7 @@ ON_CRASH: Final = Key("on_crash", Choice(tuple(Action)), "what follows when it c
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
-    *(USERS, ROLES, FILES, VARS, HOST_KEYS),
+    *(USERS, ROLES, FILES, VARS, HOST_KEYS, IDENTITY),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(DESCRIPTION, FIRMWARE, XEN, LIBVIRT, QEMU, VMWARE),

@@ -9,7 +9,19 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names, parents
-from pipeline.farm.model import Bootstrap, Cloud, Derived, Directory, Family, Image, Master, Oci, Source, Tar
+from pipeline.farm.model import (
+    Bootstrap,
+    Cloud,
+    Derived,
+    Directory,
+    Family,
+    Identity,
+    Image,
+    Master,
+    Oci,
+    Source,
+    Tar,
+)
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
 from pipeline.farm.readers import Choice, Many, Parsed
 from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
@@ -60,6 +72,9 @@ INITRD: Final[Key[PurePosixPath | None]] = Key("initrd", _PATH, "the initrd insi
 FAMILY: Final[Key[Family | None]] = Key(
     "family", Choice(tuple(Family)), "where its files are; what its os-release says if not given", None
 )
+IDENTITY: Final[Key[Identity | None]] = Key(
+    "identity", Choice(tuple(Identity)), "what tells its guests who they are, unless they say it; files if none", None
+)
 
 _ON_THIS_MACHINE = (
     (KEYRING, stat.S_ISREG, "file"),
@@ -71,7 +86,7 @@ _ON_THIS_MACHINE = (
 )
 
 SOURCES: Final = (BOOTSTRAP, TAR, DIRECTORY, IMAGE, OCI, CLOUD, FROM)
-MASTER: Final = Table(*SOURCES, MORE_PACKAGES, MORE_RUN, KERNEL, INITRD, FAMILY)
+MASTER: Final = Table(*SOURCES, MORE_PACKAGES, MORE_RUN, KERNEL, INITRD, FAMILY, IDENTITY)
 
 Masters = dict[str, Master | None]
 """By name; None for one that is broken."""
@@ -151,6 +166,7 @@ def _master(name: str, fields: Fields, folder: Path, parent: Master | None) -> M
         kernel=fields[KERNEL] or (parent.kernel if parent else None),
         initrd=fields[INITRD] or (parent.initrd if parent else None),
         family=fields[FAMILY] or (parent.family if parent else None),
+        identity=fields[IDENTITY] or (parent.identity if parent else Identity.FILES),
     )
 
 

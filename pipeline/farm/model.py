@@ -100,6 +100,15 @@ class Family(StrEnum):
     """The same, and nothing of the network: the guest's own files say it."""
 
 
+class Identity(StrEnum):
+    """What tells a guest who it is: its name, network, users, and SSH host keys."""
+
+    FILES = "files"
+    """Files on its root disk, which are there before it boots."""
+    CLOUD_INIT = "cloud-init"
+    """cloud-init in it, by a seed: a small disk with what it is to know."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
     """What guests' root file systems start from."""
@@ -111,6 +120,8 @@ class Master:
     initrd: PurePosixPath | None = None
     family: Family | None = None
     """None: what its os-release(5) says."""
+    identity: Identity = Identity.FILES
+    """Of guests that say nothing of theirs."""
 
 
 Source = Bootstrap | Tar | Directory | Image | Oci | Cloud | Derived
@@ -401,6 +412,7 @@ class Guest:
     libvirt: Libvirt
     qemu: Qemu = Qemu()
     vmware: Vmware = Vmware()
+    identity: Identity = Identity.FILES
     firmware: Firmware = Firmware.BIOS
     description: str | None = None
     """For people, in hypervisors' configurations."""

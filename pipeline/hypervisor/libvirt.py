@@ -1,6 +1,7 @@
 """libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel, or a boot disk."""
 
 from collections.abc import Collection, Iterable
+from string import ascii_lowercase
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -71,9 +72,11 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
         disk = _add(devices, "disk", type="file", device="disk")
         _add(disk, "driver", name="qemu", type="raw")
         _add(disk, "source", file=str(each.image))
-        _add(disk, "target", dev=f"vd{'abcdefghijkl'[each.number]}", bus="virtio")
+        _add(disk, "target", dev=f"vd{ascii_lowercase[each.number]}", bus="virtio")
         if each.number == 0 and start(guest) is Start.BOOT_DISK:
             _add(disk, "boot", order="2")  # OVMF looks for no disks but those that it may boot from
+        if each.read_only:
+            _add(disk, "readonly")
         if each.name is not None:
             _add(disk, "serial", each.name)
         _add_address(disk, pc.FIRST_DISK_SLOT + each.number)

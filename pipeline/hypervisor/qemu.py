@@ -69,7 +69,8 @@ def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
             yield "-initrd", str(files.ramdisk)
         yield "-append", pc.command_line(guest, files)
     for disk in files.disks:
-        yield "-drive", f"if=none,id=disk{disk.number},format=raw,file={_escaped(disk.image)}"
+        read_only = "readonly=on," if disk.read_only else ""
+        yield "-drive", f"if=none,id=disk{disk.number},format=raw,{read_only}file={_escaped(disk.image)}"
         serial = "" if disk.name is None else f",serial={disk.name}"
         place = pc.FIRST_DISK_SLOT + disk.number
         yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}{_order(guest, disk)}"

@@ -148,6 +148,8 @@ def _disks(guest: Guest, files: Files) -> Iterator[tuple[str, list[Extent]]]:
         yield f"{guest.name}-swap.vmdk", [Extent(PurePath(files.swap.name), guest.swap)]
     for name, image in files.others.items():
         yield f"{guest.name}-{name}.vmdk", [Extent(PurePath(image.name), size[name])]
+    if files.seed is not None:
+        yield f"{guest.name}-seed.vmdk", [Extent(PurePath(files.seed.name), files.seed_size)]
 
 
 def _bus(guest: Guest) -> str:

@@ -9,7 +9,7 @@ from pipeline.farm.model import Boot, Firmware, Guest, Nic, NicModel, XenDevices
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.farm.virtualization import FIRMWARE, XEN_BOOT, XEN_DEVICES
-from pipeline.hypervisor.files import Files
+from pipeline.hypervisor.files import SEED, Disk, Files
 from pipeline.hypervisor.start import Start, own_kernel_refusals
 from pipeline.hypervisor.start import refusals as refusals_of_boot_disks
 
@@ -72,7 +72,7 @@ def render(guest: Guest, files: Files) -> str:
         f'on_reboot = "{guest.on_reboot}"',
         f'on_crash = "{guest.on_crash}"',
         _list("vif", [_vif(nic, guest.xen.type) for nic in guest.nics]),
-        _list("disk", [_disk(device, image) for device, image in _disks(guest, files)]),
+        _list("disk", [_disk(*each) for each in _disks(guest, files)]),
     ]
     return "\n".join([*settings, ""])
 
@@ -92,15 +92,15 @@ def _boot(guest: Guest, files: Files) -> list[str]:
     return [*kernel, f"extra = {_quoted(f'console=hvc0 {guest.extra}'.rstrip())}"]
 
 
-def _disks(guest: Guest, files: Files) -> Iterator[tuple[str, PurePosixPath]]:
-    """What each disk is called, and its image."""
+def _disks(guest: Guest, files: Files) -> Iterator[tuple[str, PurePosixPath, bool]]:
+    """What each disk is called, its image, and whether it is only read."""
     if guest.xen.type is XenType.HVM:
         # All are whole disks. The BIOS sees the first four, and boots from the first of them.
-        yield "xvda", files.boot
-        yield from ((f"xvd{'bcdefghijklm'[disk.number]}", disk.image) for disk in files.disks)
+        yield "xvda", files.boot, False
+        yield from ((_whole_device(disk), disk.image, disk.read_only) for disk in files.disks)
     else:
         first = guest.xen.device_names.removesuffix("1")
-        yield from ((_device(first, disk.number), disk.image) for disk in files.disks)
+        yield from ((_device(first, disk), disk.image, disk.read_only) for disk in files.disks)
 
 
 def _vif(nic: Nic, kind: XenType) -> str:
@@ -110,14 +110,20 @@ def _vif(nic: Nic, kind: XenType) -> str:
     return _quoted(f"mac={nic.mac},bridge={nic.bridge},model={model}")
 
 
-def _device(first: str, number: int) -> str:
+def _device(first: str, disk: Disk) -> str:
     """Root and swap are partitions without a disk: xvda1, xvda2. The others are whole disks: xvdb, xvdc and so on."""
-    return f"{first}{number + 1}" if number < _WHOLE else f"{first[:-1]}{'bcdefghijk'[number - _WHOLE]}"
+    if disk.number == SEED:
+        return f"{first[:-1]}l"
+    return f"{first}{disk.number + 1}" if disk.number < _WHOLE else f"{first[:-1]}{'bcdefghijk'[disk.number - _WHOLE]}"
 
 
-def _disk(device: str, image: PurePosixPath) -> str:
+def _whole_device(disk: Disk) -> str:
+    return "xvdn" if disk.number == SEED else f"xvd{'bcdefghijklm'[disk.number]}"
+
+
+def _disk(device: str, image: PurePosixPath, read_only: bool) -> str:
     # As xl-disk-configuration(5) has it: `target` comes last, and then takes commas as they are.
-    return _quoted(f"format=raw, vdev={device}, access=rw, target={image}")
+    return _quoted(f"format=raw, vdev={device}, access={'ro' if read_only else 'rw'}, target={image}")
 
 
 def _list(name: str, values: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Cloud images: whole disks with partitions, raw or qcow2, whose root file system is taken out of them."""
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,13 +13,16 @@ from typing import Any, Final
 from pipeline import process
 from pipeline.errors import GuestfarmError, MasterError, quoted
 from pipeline.image import ext
-from pipeline.image.layer import Entry, HardLink, Layer, text
+from pipeline.image.layer import Content, Entry, File, HardLink, Layer, text
 
-RECIPE = 1
+RECIPE = 2
 """Raise it when the same disk gives another root file system: what was made by an older recipe is stale."""
 
 _QUIET: Final = "etc/cloud/cloud-init.disabled"
 """What keeps cloud-init from doing anything: see "Disable cloud-init" in its documentation."""
+_FSTAB: Final = "etc/fstab"
+_LOCAL: Final = re.compile("(UUID|LABEL|PARTUUID|PARTLABEL)=|/dev/")
+"""How fstab(5) names a part of a disk."""
 _QCOW2: Final = b"QFI\xfb"
 _HEADER: Final = struct.Struct(">4sIQ56xQ")
 """Magic, version, offset of the backing file's name, incompatible features: see qemu's docs/interop/qcow2.txt."""
@@ -66,13 +70,25 @@ def _entries(root: ext.FileSystem, boot: ext.FileSystem | None) -> Layer:
     quiet = root.exists("etc/cloud")
     for entry in root.entries():
         if not (quiet and entry.path == _QUIET) and not (boot and entry.path.startswith("boot/")):
-            yield entry
+            yield _with_root_alone(entry) if entry.path == _FSTAB and isinstance(entry, File) else entry
     if boot:
         for entry in boot.entries():
             if entry.path:
                 yield _below("boot", entry)
     if quiet:
         yield text(_QUIET, "")
+
+
+def _with_root_alone(fstab: File) -> File:
+    """The same without the other partitions of the disk, such as /boot/efi: a guest would wait for them in vain."""
+    lines = fstab.content.read().decode(errors="surrogateescape").splitlines()
+    kept = [line for line in lines if not _is_of_another_partition(line.split())]
+    contents = "".join(f"{line}\n" for line in kept).encode(errors="surrogateescape")
+    return replace(fstab, content=Content.of(contents))
+
+
+def _is_of_another_partition(fields: list[str]) -> bool:
+    return len(fields) > 1 and _LOCAL.match(fields[0]) is not None and fields[1] != "/"
 
 
 def _below(folder: str, entry: Entry) -> Entry:

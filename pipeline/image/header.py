@@ -18,10 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
-from pipeline import process
 from pipeline.errors import ImageError
-from pipeline.farm.units import KIB, MIB
-from pipeline.image import blank, grub, mbr
+from pipeline.farm.units import MIB
+from pipeline.image import blank, fat, grub, mbr
 from pipeline.image.layer import EPOCH
 from pipeline.image.mbr import SECTOR, Partition
 from pipeline.image.publish import PUBLIC, publish
@@ -125,16 +124,12 @@ def _efi_system(program: bytes) -> bytes:
 
     See 3.5.1.1 and 13.3 of the UEFI specification.
     """
-    for name, package in (("mkfs.vfat", "dosfstools"), ("mcopy", "mtools")):
-        if not process.available(name):
-            raise ImageError(f"{name} is not installed", f"a guest with UEFI needs it; Debian has it in {package}")
-    environment = {"SOURCE_DATE_EPOCH": str(EPOCH), "MTOOLSRC": "/dev/null"}
+    fat.check_programs("a guest with UEFI")
     with TemporaryDirectory(prefix="efi-") as scratch:
         image, file = Path(scratch, "image"), Path(scratch, "BOOTX64.EFI")
         file.write_bytes(program)
         os.utime(file, (EPOCH, EPOCH))
-        kind = ["-F", "12", "-n", "EFI", "--invariant"]
-        process.run(["mkfs.vfat", *kind, "-C", image, str(_EFI_SYSTEM // KIB)], environment=environment)
-        process.run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"], environment=environment)
-        process.run(["mcopy", "-m", "-i", image, file, "::/EFI/BOOT/BOOTX64.EFI"], environment=environment)
+        fat.create(image, _EFI_SYSTEM, "EFI")
+        fat.make_directories(image, "/EFI", "/EFI/BOOT")
+        fat.copy(image, file, "/EFI/BOOT/BOOTX64.EFI")
         return image.read_bytes()

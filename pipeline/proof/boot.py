@@ -92,7 +92,7 @@ def machine_of(guest: Guest, files: Files, via: Via) -> Machine:
         memory=guest.memory,
         vcpus=guest.vcpus,
         kernel=_kernel(guest, files) if via is Via.KERNEL else None,
-        drives=[Drive(number=disk.number, image=Path(disk.image)) for disk in files.disks],
+        drives=[Drive(number=disk.number, image=Path(disk.image), read_only=disk.read_only) for disk in files.disks],
         cards=machine.cards(guest),
         uefi=guest.firmware is Firmware.UEFI,
     )

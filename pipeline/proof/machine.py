@@ -34,6 +34,7 @@ class Drive:
     number: int
     image: Path
     format: str = "raw"
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,8 @@ class Machine:
                 yield from ("-initrd", self.kernel.initrd)
         for drive in self.drives:
             file = str(drive.image).replace(",", ",,")  # which would end the suboption
-            yield from ("-drive", f"if=none,id=disk{drive.number},format={drive.format},file={file}")
+            read_only = "readonly=on," if drive.read_only else ""
+            yield from ("-drive", f"if=none,id=disk{drive.number},format={drive.format},{read_only}file={file}")
             place = pc.FIRST_DISK_SLOT + drive.number
             yield from ("-device", f"virtio-blk-pci,drive=disk{drive.number},addr={place:#04x}")
         for number, card in enumerate(self.cards):

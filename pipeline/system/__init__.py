@@ -4,17 +4,30 @@ Pure: a guest and the tree of its base in, a layer out.
 
 Each module knows one matter: the distribution (which family a master is of, so where it keeps things), names (hostname,
 hosts), mounts (fstab), the resolver, what is regional (time zone, locale, keyboard), SELinux, SSH's host keys, users
-(accounts, homes), and the network tools, of which a master has one. `identity()` puts them together.
+(accounts, homes), and the network tools, of which a master has one. `identity()` puts them together. Where cloud-init
+tells a guest who it is, nocloud has what that is told instead.
 """
 
 from collections.abc import Iterator, Mapping
 
 from pipeline.farm.files import Walk
-from pipeline.farm.model import Guest
+from pipeline.farm.model import Guest, Identity
 from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree
-from pipeline.system import distribution, files, homes, mounts, names, network, regional, resolver, selinux, ssh
+from pipeline.system import (
+    distribution,
+    files,
+    homes,
+    mounts,
+    names,
+    network,
+    nocloud,
+    regional,
+    resolver,
+    selinux,
+    ssh,
+)
 from pipeline.system.accounts import Accounts
 
 RECIPE = 2
@@ -42,6 +55,24 @@ def identity(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes
 
 def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes], walk: Walk) -> Iterator[Entry]:
     system = distribution.of(tree, guest.base.master.family)
+    by_files = guest.identity is Identity.FILES
+    yield from _by_files(guest, tree, system, host_keys) if by_files else _for_cloud_init(guest, tree)
+    yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
+    if tree.readlink("var/lib/dbus/machine-id") is None:
+        yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own
+    yield from map(Removal, _MASTERS_OWN)
+    if guest.users or guest.roles or guest.files:
+        accounts = Accounts(tree)
+        users = guest.users if by_files else ()
+        accounts.add(users)
+        yield from accounts.entries()
+        yield from homes.entries(users, accounts, tree, read)
+        yield from files.entries(guest, accounts, tree, read, walk)
+
+
+def _by_files(
+    guest: Guest, tree: Tree, system: distribution.Distribution, host_keys: Mapping[str, bytes]
+) -> Iterator[Entry]:
     yield from names.entries(guest, tree, system)
     yield from mounts.entries(guest, tree)
     yield from network.entries(guest, tree, system)
@@ -49,13 +80,12 @@ def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes
     yield from regional.entries(guest, tree, system)
     yield from selinux.entries(guest, tree)
     yield from ssh.entries(guest, tree, host_keys)
-    yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
-    if tree.readlink("var/lib/dbus/machine-id") is None:
-        yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own
-    yield from map(Removal, _MASTERS_OWN)
-    if guest.users or guest.roles or guest.files:
-        accounts = Accounts(tree)
-        accounts.add(guest.users)
-        yield from accounts.entries()
-        yield from homes.entries(guest.users, accounts, tree, read)
-        yield from files.entries(guest, accounts, tree, read, walk)
+
+
+def _for_cloud_init(guest: Guest, tree: Tree) -> Iterator[Entry]:
+    """What concerns the guest's disks, and what cloud-init does for some network tools and distributions only."""
+    yield from nocloud.entries(tree)
+    yield from mounts.entries(guest, tree)
+    yield from resolver.entries(guest, tree)
+    yield from selinux.entries(guest, tree)
+    yield from ssh.removals(tree)

@@ -46,9 +46,7 @@ def entries(guest: Guest, tree: Tree, keys: Mapping[str, bytes]) -> Iterator[Ent
     For guests whose first boot makes their keys, a service that makes what is missing before the server starts; without
     systemd, the server's own init script has to. Raises MasterError where that does not: the server would have no keys.
     """
-    for name in tree.names("etc/ssh"):
-        if name.startswith("ssh_host_") and name.endswith(("_key", "_key.pub", "_key-cert.pub")):
-            yield Removal(f"etc/ssh/{name}")
+    yield from removals(tree)
     if not tree.exists("usr/sbin/sshd"):
         return
     for name, data in keys.items():
@@ -63,6 +61,13 @@ def entries(guest: Guest, tree: Tree, keys: Mapping[str, bytes]) -> Iterator[Ent
     yield Symlink(
         f"etc/systemd/system/multi-user.target.wants/{_NAME}", Metadata(mode=0o777), f"/etc/systemd/system/{_NAME}"
     )
+
+
+def removals(tree: Tree) -> Iterator[Entry]:
+    """What takes the master's host keys away."""
+    for name in tree.names("etc/ssh"):
+        if name.startswith("ssh_host_") and name.endswith(("_key", "_key.pub", "_key-cert.pub")):
+            yield Removal(f"etc/ssh/{name}")
 
 
 def _is_started_by_systemd(tree: Tree) -> bool:

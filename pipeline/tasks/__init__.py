@@ -21,7 +21,7 @@ from pipeline.farm.model import Farm, TreeItem
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
-from pipeline.tasks import base, guest, header, host_keys, kernel, master, single_file
+from pipeline.tasks import base, guest, header, host_keys, kernel, master, seed, single_file
 from pipeline.tasks.site import Site
 
 
@@ -98,5 +98,6 @@ __all__ = [
     "kernel",
     "load",
     "master",
+    "seed",
     "single_file",
 ]

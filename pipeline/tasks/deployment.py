@@ -12,13 +12,13 @@ from pipeline.tasks import master
 from pipeline.tasks.guest import BOOT_FILES, names
 from pipeline.tasks.site import Site
 
-_DISKS = ("root", "swap", "disk")
+_DISKS = ("root", "swap", "disk", "seed")
 """The groups of tasks that make disks which belong to the guest as soon as it has started."""
 
 _INSIDE = ("keys",)
 """Those that make what is on the root disk already, and what administrators look up in build/."""
 
-_UNTOLD = ("recipe", "size", "libext2fs", "e2fsprogs", "mkswap")
+_UNTOLD = ("recipe", "size", "libext2fs", "e2fsprogs", "mkswap", "dosfstools")
 """Inputs in which a deployed disk may differ from the list and still be up to date: it is resized, and the programs
 that made it are not its guest's business."""
 

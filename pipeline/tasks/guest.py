@@ -12,18 +12,18 @@ from pipeline import hypervisor, system
 from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Base, Disk, Guest, Master, Nic, PutFile, Role, User
-from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, swap
+from pipeline.farm.model import Allocation, Base, Disk, Guest, Identity, Master, Nic, PutFile, Role, User
+from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, seed, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
-from pipeline.system import homes, selinux
+from pipeline.system import homes, resolver, selinux
 from pipeline.tasks import base, header, host_keys
 from pipeline.tasks.site import Site
 
-ROOT, _SWAP, _KERNEL, _INITRD = "root.img", "swap.img", "vmlinuz", "initrd.img"
+ROOT, _SWAP, SEED, _KERNEL, _INITRD = "root.img", "swap.img", "seed.img", "vmlinuz", "initrd.img"
 BOOT_FILES = (_KERNEL, _INITRD)
 """The kernel of a guest's master, and its initrd: they belong to the modules on the root disk."""
 
@@ -42,25 +42,19 @@ def roots(site: Site) -> Tasks:
             f"{guest.name}'s root disk: {base_name} with its own identity",
             partial(_build_root, site, guest),
             targets=[site.file_of(guest, ROOT)],
-            files=[populated, *([public] if (public := host_keys.public(site, guest)) else ())],
+            files=[populated, *([public] if (public := _public_keys_in_root(site, guest)) else ())],
             inputs={
                 "recipe": system.RECIPE,
-                "name": guest.name,
-                "network": [_network(nic) for nic in guest.nics],
+                **(_by_files(guest) if guest.identity is Identity.FILES else _for_cloud_init(guest)),
                 "allocation": str(guest.base.allocation),
                 "file system": guest.base.filesystem,
                 "root UUID": str(guest.root_uuid),
                 "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
-                "users": _asking(_users, guest.users),
                 "roles": partial(_roles, guest) if guest.roles else None,
                 "files": partial(_own_files, guest) if guest.files else None,
-                "host keys": None if guest.host_keys is None else [*guest.host_keys],
                 "family": guest.base.master.family,
-                "time zone": guest.timezone,
-                "locale": guest.locale,
-                "keyboard": guest.keyboard,
                 "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
             },
@@ -118,8 +112,12 @@ def names(guest: Guest) -> list[str]:
     swap_name = [f"swap:{guest.name}"] if guest.swap is not None else []
     disk_names = [f"disk:{guest.name}:{each.name}" for each in guest.disks]
     keys_name = [f"keys:{guest.name}"] if guest.host_keys else []
+    seed_name = [f"seed:{guest.name}"] if guest.identity is Identity.CLOUD_INIT else []
     header_name = [f"header:{guest.name}"] if header.files(guest) else []
-    return [*keys_name, f"root:{guest.name}", *swap_name, *disk_names, *header_name, f"config:{guest.name}"]
+    return [
+        *(*keys_name, f"root:{guest.name}", *seed_name, *swap_name, *disk_names, *header_name),
+        f"config:{guest.name}",
+    ]
 
 
 def configs(site: Site) -> Tasks:
@@ -150,6 +148,29 @@ def configs(site: Site) -> Tasks:
         )
 
 
+def _by_files(guest: Guest) -> dict[str, Json | Callable[[], Json]]:
+    """What tells a guest who it is, where that is on its root disk."""
+    return {
+        "name": guest.name,
+        "network": [network(nic) for nic in guest.nics],
+        "users": asking(users, guest.users),
+        "host keys": None if guest.host_keys is None else [*guest.host_keys],
+        "time zone": guest.timezone,
+        "locale": guest.locale,
+        "keyboard": guest.keyboard,
+    }
+
+
+def _for_cloud_init(guest: Guest) -> dict[str, Json | Callable[[], Json]]:
+    """What is on the root disk of a guest which cloud-init tells who it is."""
+    servers, search = resolver.nameservers(guest), resolver.search(guest)
+    return {"identity": str(guest.identity), "nameservers": [*servers], "search": [*search]}
+
+
+def _public_keys_in_root(site: Site, guest: Guest) -> str | None:
+    return host_keys.public(site, guest) if guest.identity is Identity.FILES else None
+
+
 def root_space(site: Site, guest: Guest) -> int:
     """The bytes that a guest's root disk takes, or a copy of it."""
     full = guest.base.allocation is Allocation.FULL
@@ -158,7 +179,7 @@ def root_space(site: Site, guest: Guest) -> int:
 
 def _build_root(site: Site, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
-    keys = host_keys.private(site, guest)
+    keys = host_keys.private(site, guest) if guest.identity is Identity.FILES else {}
     identity = partial(system.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
     try:
         root.build(site.populated(guest.base), site.guest(guest) / ROOT, identity, guest.root_uuid, allocate=allocate)
@@ -198,6 +219,8 @@ def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
         header=folder / header.HEADER,
         header_size=header.size(guest),
         others={each.name: folder / _image(each) for each in guest.disks},
+        seed=folder / SEED if guest.identity is Identity.CLOUD_INIT else None,
+        seed_size=seed.SIZE,
     )
 
 
@@ -211,13 +234,13 @@ def _mounts(guest: Guest) -> list[Any] | None:
 
 
 @cache
-def _asking(question: Callable[[Any], Json], of: Hashable) -> Callable[[], Json]:
+def asking(question: Callable[[Any], Json], of: Hashable) -> Callable[[], Json]:
     """An input to be asked: one for all guests of which the same is asked, so that it is asked and kept once."""
     return partial(question, of)
 
 
 @cache  # guests share them
-def _users(users: tuple[User, ...]) -> dict[str, Json] | None:
+def users(users: tuple[User, ...]) -> dict[str, Json] | None:
     """What is on record of users, the files that they name included; what they are is nobody's business."""
     return {user.name: _digest(user) for user in users} or None
 
@@ -255,7 +278,7 @@ def _digest(user: User) -> str:
     return _short(replace(user, keys=None if user.keys is None else tuple(homes.authorized(user, read))))
 
 
-def _network(nic: Nic) -> dict[str, Any]:
+def network(nic: Nic) -> dict[str, Any]:
     """What root has of a network card. What is as it was before there was more stands as it did."""
     addresses = [*map(str, nic.addresses), *(["dhcp"] if nic.dhcp4 else [])]
     more = {

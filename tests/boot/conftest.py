@@ -91,7 +91,8 @@ _PACKAGES = """\
         bootstrap:
           suite: bookworm
           packages:
-            [systemd-sysv, udev, kmod, iproute2, iputils-ping, netbase, openssh-server, netplan.io, network-manager]
+            [systemd-sysv, udev, kmod, iproute2, iputils-ping, netbase, openssh-server, netplan.io, network-manager,
+             cloud-init]
     guests:
       packages: {master: packages, network: none}
 """

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +33,12 @@ ifup -a
 }
 
 
+_PARTITIONS = """\
+PARTUUID=9d4cdb3b-43a4-4f7f-a8ca-8d1e4f5d1a51 / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1
+PARTUUID=0a6b1d3b-3b30-4e5c-8a52-8b3b0c1c4a15 /boot/efi vfat defaults 0 0
+"""
+
+
 def write_busybox(debian: Path, target: Path) -> None:
     """BusyBox, with Debian's kernel and initrd: its guests boot in a few seconds."""
     _write(target, _busybox(debian))
@@ -51,12 +57,20 @@ def write_networkd(debian: Path, target: Path) -> None:
 
 def write_netplan(tools: Path, debian: Path, target: Path) -> None:
     """Debian with netplan, hence with networkd behind it; and with the other one's kernel and initrd."""
-    _write(target, chain(_without("network-manager", tools), _kernel(debian)))
+    _write(target, chain(_without(("network-manager", "cloud-init"), tools), _kernel(debian)))
 
 
 def write_networkmanager(tools: Path, debian: Path, target: Path) -> None:
     """Debian with NetworkManager; and with the other one's kernel and initrd."""
-    _write(target, chain(_without("netplan.io", tools), _kernel(debian)))
+    _write(target, chain(_without(("netplan.io", "cloud-init"), tools), _kernel(debian)))
+
+
+def write_cloud(tools: Path, debian: Path, target: Path) -> None:
+    """What Debian's images for clouds have: cloud-init, netplan, and in fstab the partitions of the disk."""
+    own = _without(("network-manager",), tools)
+    idle = ("usr/share/doc/", "usr/share/locale/", "usr/share/man/")
+    kept = (entry for entry in own if not entry.path.startswith(idle) and entry.path != "etc/fstab")
+    _write(target, chain(kept, [text("etc/fstab", _PARTITIONS)], _kernel(debian)))
 
 
 def read(archive: Path, path: str) -> bytes:
@@ -86,8 +100,9 @@ def _kernel(debian: Path) -> Iterator[Entry]:
     yield from (entry for entry in tar.entries(debian) if entry.path.startswith(folders))
 
 
-def _without(package: str, archive: Path) -> Iterator[Entry]:
-    listed = read(archive, f"var/lib/dpkg/info/{package}.list").decode().splitlines()
+def _without(packages: Sequence[str], archive: Path) -> Iterator[Entry]:
+    lists = [read(archive, f"var/lib/dpkg/info/{package}.list").decode() for package in packages]
+    listed = [line for each in lists for line in each.splitlines()]
     # dpkg knows files by the names that they have in their packages; /sbin is a symlink to /usr/sbin by now.
     merged = {"bin", "lib", "lib64", "sbin"}
     gone = {name for path in listed for name in (path.removeprefix("/"), f"usr{path}")} - merged
@@ -97,7 +112,7 @@ def _without(package: str, archive: Path) -> Iterator[Entry]:
 
 
 def _networkd(debian: Path) -> Iterator[Entry]:
-    for entry in _without("ifupdown", debian):
+    for entry in _without(("ifupdown",), debian):
         if entry.path == "etc/systemd/system/multi-user.target.wants/ssh.service":
             socket = "sockets.target.wants/ssh.socket"
             yield Symlink(f"etc/systemd/system/{socket}", Metadata(mode=0o777), "/lib/systemd/system/ssh.socket")

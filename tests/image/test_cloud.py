@@ -119,6 +119,21 @@ def test_a_kernel_on_a_partition_of_its_own(tree: Path, tmp_path: Path) -> None:
     assert "me" not in files
 
 
+def test_other_partitions_are_not_waited_for(tree: Path, tmp_path: Path) -> None:
+    lines = [
+        "# /etc/fstab",
+        "PARTUUID=9d4cdb3b-43a4-4f7f-a8ca-8d1e4f5d1a51 / ext4 rw,discard 0 1",
+        "PARTUUID=0a6b1d3b-3b30-4e5c-8a52-8b3b0c1c4a15 /boot/efi vfat defaults 0 0",
+        "LABEL=BOOT /boot ext4 defaults 0 2",
+        "/dev/vdb1 /srv ext4 defaults 0 2",
+        "tmpfs /tmp tmpfs defaults 0 0",
+        "files:/export /mnt nfs defaults 0 0",
+    ]
+    (tree / "etc/fstab").write_text("\n".join([*lines, ""]))
+    kept = read(filesystem(tree, tmp_path / "root.img", 16 * MIB))["etc/fstab"].decode().splitlines()
+    assert kept == [lines[number] for number in (0, 1, 5, 6)]
+
+
 def test_roots_of_other_kinds(tmp_path: Path) -> None:
     need_programs("mkfs.btrfs")
     root = tmp_path / "root.img"

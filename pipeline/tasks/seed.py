@@ -1,0 +1,48 @@
+"""seed:G: what tells cloud-init in a guest who it is, where its identity comes by that."""
+
+from functools import partial
+from pathlib import Path
+
+from pipeline.doit_glue import Tasks, artifact
+from pipeline.errors import MasterError
+from pipeline.farm.model import Guest, Identity
+from pipeline.image import fat, seed
+from pipeline.material.files import read
+from pipeline.system import nocloud
+from pipeline.tasks import host_keys
+from pipeline.tasks.guest import SEED, asking, network, users
+from pipeline.tasks.site import Site
+
+
+def tasks(site: Site) -> Tasks:
+    """A task for each guest whose identity is cloud-init's: its seed."""
+    for guest in site.farm.guests.values():
+        if guest.identity is Identity.CLOUD_INIT:
+            public = host_keys.public(site, guest)
+            yield artifact(
+                guest.name,
+                f"{guest.name}'s seed, for cloud-init",
+                partial(_build, site, guest),
+                targets=[site.file_of(guest, SEED)],
+                files=[public] if public else [],
+                inputs={
+                    "recipe": [seed.RECIPE, nocloud.RECIPE],
+                    "instance ID": str(guest.uuid),
+                    "name": guest.name,
+                    "network": [network(nic) for nic in guest.nics],
+                    "users": asking(users, guest.users),
+                    "host keys": None if guest.host_keys is None else [*guest.host_keys],
+                    "time zone": guest.timezone,
+                    "locale": guest.locale,
+                    "keyboard": guest.keyboard,
+                    "dosfstools": fat.version,
+                },
+            )
+
+
+def _build(site: Site, guest: Guest) -> None:
+    try:
+        documents = nocloud.documents(guest, read, host_keys.private(site, guest))
+    except MasterError as error:
+        raise MasterError(f"guest '{guest.name}': {error.message}", error.hint) from error
+    seed.build(Path(site.file_of(guest, SEED)), documents, volume_id=guest.uuid.fields[0])

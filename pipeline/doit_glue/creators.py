@@ -72,8 +72,10 @@ class _Loading:
             if name not in names:
                 names.add(name)
                 ahead.extend(makers[file] for file in tasks[name].files if file in makers)
-                if before := tasks[name].tasks:
-                    ahead.extend(each for each in tasks if each.partition(":")[0] in before or each in before)
+                before = tasks[name].tasks
+                ahead.extend(each for each in before if each in tasks)
+                if not tasks.keys() >= set(before):  # there are groups among them
+                    ahead.extend(each for each in tasks if each.partition(":")[0] in before)
         return names
 
 

@@ -13,10 +13,11 @@ from time import monotonic
 
 import pytest
 
+from pipeline.hypervisor import pc
 from pipeline.image.clone import clone
 from pipeline.proof import console
 from tests.boot import qemu
-from tests.machine import PATH, need_programs
+from tests.machine import PATH, need, need_programs
 from tests.pipeline.conftest import ROOT, Workshop
 
 _LIST = """\
@@ -28,6 +29,7 @@ _LIST = """\
     guests:
       kernel: {{libvirt: qemu}}
       disk: {{libvirt: {{type: qemu, boot: disk}}}}
+      uefi: {{libvirt: {{type: qemu, boot: disk}}, firmware: uefi}}
 """
 _NOBODY = 65534
 """The user that may nothing, on every Debian."""
@@ -58,7 +60,8 @@ class Session:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    need_programs("libvirtd", "virsh", "qemu-system-x86_64", "grub-mkimage")
+    need_programs("libvirtd", "virsh", "qemu-system-x86_64", "grub-mkimage", "mcopy", "mkfs.vfat")
+    need(Path(pc.OVMF_CODE).exists(), "OVMF")
     with TemporaryDirectory(prefix="libvirtd-") as name:  # not among pytest's, which are nobody's business
         session = Session(Path(name))
         # QEMU's own messages go into a file; there is no virtlogd.
@@ -80,7 +83,7 @@ def farm(variants: Workshop, scratch: Path, session: Session) -> Workshop:
     return workshop
 
 
-@pytest.mark.parametrize("name", ["kernel", "disk"])
+@pytest.mark.parametrize("name", ["kernel", "disk", "uefi"])
 def test_starts_a_guest(farm: Workshop, session: Session, name: str) -> None:
     there = session.folder / "images" / name
     there.mkdir(parents=True)
@@ -91,6 +94,7 @@ def test_starts_a_guest(farm: Workshop, session: Session, name: str) -> None:
     try:
         said = heard(session, name)
         assert f"{name} login: " in said
+        assert ("efi: EFI v" in said) == (name == "uefi")
         assert "swap on /dev/vdb" in said, "the kernel tells which device it swaps to, and how large that is"
         assert session.virsh("list", "--name").split() == [name]
     finally:

@@ -31,6 +31,10 @@ struct ext2_super_block {
     uint16_t s_inode_size, s_block_group_nr;
     uint32_t s_feature_compat, s_feature_incompat, s_feature_ro_compat;
     uint8_t s_uuid[16];
+    uint8_t s_names[84];
+    uint16_t s_prealloc, s_reserved_gdt_blocks;
+    uint8_t s_between[164];
+    uint8_t s_log_groups_per_flex;
 };
 
 struct ext2_inode_large {
@@ -73,6 +77,9 @@ typedef struct struct_ext2_filsys {
 } *ext2_filsys;
 
 extern void *unix_io_manager;
+extern void *undo_io_manager;
+long set_undo_io_backing_manager(void *manager);
+long set_undo_io_backup_file(char *name);
 
 void initialize_ext2_error_table(void);
 int ext2fs_get_library_version(const char **version, const char **date);
@@ -83,6 +90,10 @@ void ext2fs_free(ext2_filsys fs);
 long ext2fs_read_bitmaps(ext2_filsys fs);
 long ext2fs_set_gdt_csum(ext2_filsys fs);
 blk64_t ext2fs_blocks_count(struct ext2_super_block *super);
+int ext2fs_bg_has_super(ext2_filsys fs, uint32_t group);
+blk64_t ext2fs_block_bitmap_loc(ext2_filsys fs, uint32_t group);
+blk64_t ext2fs_inode_bitmap_loc(ext2_filsys fs, uint32_t group);
+blk64_t ext2fs_inode_table_loc(ext2_filsys fs, uint32_t group);
 
 long ext2fs_new_inode(ext2_filsys fs, ext2_ino_t dir, int mode, void *map, ext2_ino_t *inode);
 void ext2fs_inode_alloc_stats2(ext2_filsys fs, ext2_ino_t inode, int inuse, int isdir);
@@ -117,6 +128,7 @@ void ext2fs_extent_free(ext2_extent_handle_t handle);
 long ext2fs_punch(ext2_filsys fs, ext2_ino_t number, void *inode, char *block_buf, blk64_t start, blk64_t end);
 long ext2fs_inode_size_set(ext2_filsys fs, void *inode, long size);
 long io_channel_set_options(io_channel channel, const char *options);
+long io_channel_discard(io_channel channel, unsigned long long block, unsigned long long count);
 long io_channel_write_blk64(io_channel channel, unsigned long long block, int count, const void *data);
 long ext2fs_file_open(ext2_filsys fs, ext2_ino_t number, int flags, ext2_file_t *file);
 long ext2fs_file_read(ext2_file_t file, void *buffer, unsigned int wanted, unsigned int *got);
@@ -148,6 +160,9 @@ FALLOCATE_INITIALISED = 0x2 | 0x8
 EXTENT_CURRENT = 0
 GOAL_ANYWHERE = 2**64 - 1
 ROOT_INODE = 2
+RESIZE_INODE = 7
+DOUBLY_INDIRECT = 13
+"""EXT2_DIND_BLOCK: where i_block has the map of the maps of blocks."""
 LINK_MAX = 65000
 """EXT2_LINK_MAX: how many names a file can have."""
 

@@ -32,6 +32,11 @@ def probe(image: Path) -> Probe:
     return Probe(*(_tag(image, tag) for tag in ("TYPE", "PTTYPE", "UUID", "LABEL")))
 
 
+def kind(image: Path) -> str | None:
+    """What is on the disk `image`, as ext4, swap, crypto_LUKS; None for nothing known. Raises as `probe` does."""
+    return _tag(image, "TYPE")
+
+
 def _tag(image: Path, tag: str) -> str | None:
     # One at a time: a label can have line breaks, and so pass for other tags.
     argv: list[str | Path] = ["blkid", "--probe", "--match-tag", tag, "--output", "value", image]

@@ -92,8 +92,7 @@ def plan(disk: Disk, *, shrink: bool = False) -> Change:
 
 def of_image(image: Path, size: int) -> Disk:
     """The disk in `image`, which may come from anywhere, as one of `size` bytes."""
-    found = probe.probe(image)
-    content = Content.SWAP if found.kind == "swap" else Content.FILE_SYSTEM
+    content = Content.SWAP if probe.kind(image) == "swap" else Content.FILE_SYSTEM
     return Disk(image=image, size=size, allocate=False, content=content)
 
 
@@ -150,15 +149,15 @@ def _resize_file_system(disk: Disk) -> None:
     if disk.size < found.size or found.block_size not in _UNDOABLE:
         _resize_copy(disk)
     else:
-        _grow_in_place(disk, few_writes=found.initialises_lazily)
+        _grow_in_place(disk)
 
 
-def _grow_in_place(disk: Disk, *, few_writes: bool) -> None:
+def _grow_in_place(disk: Disk) -> None:
     image, allocate = disk.image, _allocates(disk)
     former = image.stat().st_size
     try:
         _extend(image, disk.size, allocate=allocate)
-        with undo.undoable(image, synchronous=few_writes) as saved:
+        with undo.undoable(image, disk.size) as saved:
             e2fsprogs.resize(image, disk.size, saved)
             _check_resized(image, disk.size)
     except BaseException:

@@ -9,8 +9,6 @@ from pipeline.errors import ImageError
 from pipeline.image import libext2fs
 from pipeline.image.libext2fs import ExtError, ffi
 
-_CHECKSUMS = libext2fs.RO_COMPAT_GDT_CSUM | libext2fs.RO_COMPAT_METADATA_CSUM
-
 _FEWEST_IN_GROUP = 50
 """Blocks that resize2fs (resize/resize2fs.c, adjust_fs_info) wants free in the last group, else there is none."""
 
@@ -25,8 +23,6 @@ class Superblock:
     blocks_per_group: int
     group_overhead: int
     """About the blocks of a group that its own tables take, at most."""
-    initialises_lazily: bool
-    """Whether groups can be left as they are until they are used, for which their descriptors have checksums."""
     needs_recovery: bool
     """Whether there is a journal that has not been replayed: it was not cleanly unmounted, or is mounted now."""
     has_errors: bool
@@ -70,7 +66,6 @@ def read(image: Path) -> Superblock | None:
             blocks_per_group=found.s_blocks_per_group,
             # The inode table, two bitmaps, a superblock with all descriptors and the room that these have to grow.
             group_overhead=handle[0].inode_blocks_per_group + 3 + handle[0].desc_blocks + size // 4,
-            initialises_lazily=bool(found.s_feature_ro_compat & _CHECKSUMS),
             needs_recovery=bool(found.s_feature_incompat & libext2fs.INCOMPAT_RECOVER),
             has_errors=bool(found.s_state & libext2fs.STATE_ERRORS or not found.s_state & libext2fs.STATE_CLEAN),
             last_mounted=found.s_mtime,

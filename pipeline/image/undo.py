@@ -2,6 +2,14 @@
 
 resize2fs leaves a file system that e2fsck does not mend by itself if it is killed, and also where it only then finds
 that it cannot go on (seen: 1.47.0, growing beyond the reserved descriptors). So it saves what it overwrites.
+
+That holds after a power failure, too, as long as no block of the image gets to the disk before what it had is there.
+So nearly all that will be overwritten is saved and synced before resize2fs starts, and what it still adds to the undo
+file is written synchronously. The folder of the undo file is removed only when all of the image is on the disk. Until
+then the next run finds it, and puts back what is in it: whether all, some or none of it was overwritten by then makes
+no difference, since the file has its former content for each block, once. A power failure while it is put back is
+answered in the same way by the run after that. It takes a file system and a disk that keep what fsync promises, and a
+file system with FS_SYNC_FL for the little that resize2fs adds: ext4, XFS and btrfs have it.
 """
 
 import errno
@@ -14,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.image import e2fsprogs, superblock
+from pipeline.image import e2fsprogs, overwritten, superblock
 from pipeline.image.publish import sync_directory
 from pipeline.image.superblock import Superblock
 
@@ -40,22 +48,23 @@ def is_unfinished(image: Path) -> bool:
 
 
 @contextmanager
-def undoable(image: Path, *, synchronous: bool) -> Iterator[Path]:
-    """The file in which a block that resizes the file system in `image` saves what it overwrites.
+def undoable(image: Path, size: int) -> Iterator[Path]:
+    """The undo file for a block that has resize2fs make the file system in `image`, which has `size` bytes, fill it.
 
-    When the block ends, what it did stays; when it fails, it is undone; when all of this is killed, roll_back() undoes
-    it, at any later time. When the host's power fails, it does so for certain only if what is saved is written
-    `synchronous`ly, one by one: too slow for thousands of blocks. Raises GuestfarmError and OSError.
+    When the block ends, what it did stays; when it fails, it is undone; when all of this is killed, or the host's power
+    fails, roll_back() undoes it, at any later time. Raises GuestfarmError and OSError.
     """
     place = folder(image)
     place.mkdir(mode=0o700)
     try:
-        if synchronous:
-            _write_synchronously(place)
+        undo = place / _UNDO
+        overwritten.save(image, size, undo)
+        _write_synchronously(undo)
+        sync(undo)
         _write_json(place / _BEFORE, _facts(image))
         sync_directory(place)
         sync_directory(place.parent)
-        yield place / _UNDO
+        yield undo
         sync(image)
     except BaseException:
         roll_back(image)
@@ -104,9 +113,9 @@ def _facts(image: Path) -> dict[str, Any]:
     }
 
 
-def _write_synchronously(place: Path) -> None:
-    """Have every write to new files in `place` wait for the disk, where the file system knows how to."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+def _write_synchronously(file: Path) -> None:
+    """Have every write to `file` wait for the disk from now on, where its file system knows how to."""
+    descriptor = os.open(file, os.O_RDONLY)
     try:
         flags = bytearray(8)
         fcntl.ioctl(descriptor, _GETFLAGS, flags)

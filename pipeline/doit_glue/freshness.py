@@ -5,7 +5,7 @@ why. So a mistake here could cost time, but for one: to take what is stale for f
 that doit would compare, and an artifact is fresh only if all are that it is made from.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -52,6 +52,19 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
 def is_on_request(task: Task) -> bool:
     """Whether `task` runs only when it is asked for by name, or needed by another."""
     return bool(getattr(task, "on_request", False))
+
+
+def with_dependencies(tasks: Mapping[str, Task], selected: Iterable[str]) -> Iterator[Task]:
+    """Those of `tasks` that were `selected`, by name, and all that they depend on, in the order of `tasks`."""
+    chosen: set[str] = set()
+    ahead = list(selected)
+    while ahead:
+        name = ahead.pop()
+        if name not in chosen:
+            chosen.add(name)
+            ahead.extend(tasks[name].task_dep)
+            ahead.extend(tasks[name].setup_tasks)
+    return (task for name, task in tasks.items() if name in chosen)
 
 
 class FreshNode(ExecNode):  # type: ignore[misc]  # doit has no types
@@ -114,15 +127,7 @@ class Control(TaskControl):  # type: ignore[misc]  # doit has no types
 
     def chosen(self) -> Iterator[Task]:
         """The tasks that were selected and all that they depend on, in the order in which they are defined."""
-        chosen: set[str] = set()
-        ahead = list(self.selected_tasks)
-        while ahead:
-            name = ahead.pop()
-            if name not in chosen:
-                chosen.add(name)
-                ahead.extend(self.tasks[name].task_dep)
-                ahead.extend(self.tasks[name].setup_tasks)
-        return (task for name, task in self.tasks.items() if name in chosen)
+        return with_dependencies(self.tasks, self.selected_tasks)
 
     def task_dispatcher(self) -> TaskDispatcher:
         """What gives doit's runner one task after the other."""

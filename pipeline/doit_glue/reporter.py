@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, TextIO
@@ -14,6 +14,7 @@ from doit.task import Task
 
 from pipeline.doit_glue import logs
 from pipeline.doit_glue.artifact_task import ArtifactTask
+from pipeline.doit_glue.freshness import with_dependencies
 from pipeline.doit_glue.progress import Forecast, size
 from pipeline.errors import counted
 from pipeline.farm.units import approximate_size
@@ -27,6 +28,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
     def __init__(self, outstream: TextIO, options: Mapping[str, Any]) -> None:
         super().__init__(outstream, options)
         self._tasks: dict[str, Task] = {}
+        self._selected: Sequence[str] = ()
         self._began: dict[str, tuple[float, float]] = {}
         self._counts = {"built": 0, "fresh": 0, "ignored": 0, "failed": 0, "not built": 0}
         self._written = 0
@@ -34,9 +36,10 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         self._display: Any = None
         self._timeline: logs.LogFile | None = None
 
-    def initialize(self, tasks: dict[str, Task], _selected: object) -> None:
+    def initialize(self, tasks: dict[str, Task], selected: Sequence[str]) -> None:
         """Remember what there is to do."""
         self._tasks = tasks
+        self._selected = selected
 
     def execute_task(self, task: Task) -> None:
         """A task starts."""
@@ -123,7 +126,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         if not logs.echoed() and self.outstream is sys.stdout and sys.stdout.isatty():
             from pipeline.doit_glue.display import Display  # noqa: PLC0415  # a tenth of a second that most runs save
 
-            self._display = Display(Forecast(self._tasks.values(), Globals.dep_manager))
+            tasks = with_dependencies(self._tasks, self._selected)
+            self._display = Display(Forecast(tasks, Globals.dep_manager))
 
     def _note(self, task: Task, outcome: str, written: int) -> None:
         if self._timeline is not None and task.name in self._began:

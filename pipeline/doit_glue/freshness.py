@@ -27,6 +27,10 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
     """
     recorded = state.fingerprints()
     found: set[str] = set()
+    groups: dict[str, list[str]] = {}
+
+    def is_found(name: str) -> bool:
+        return name in found or (name in groups and found.issuperset(groups[name]))
 
     @cache
     def answers(asked: Asked) -> str:
@@ -37,8 +41,10 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
         return fingerprint.text({path: digest(path) for path in files})
 
     for task in tasks:
+        if task.has_subtask:
+            groups[task.name] = task.task_dep
         known = recorded.get(task.name)
-        if known is None or not isinstance(task, ArtifactTask) or not found.issuperset(task.task_dep):
+        if known is None or not isinstance(task, ArtifactTask) or not all(map(is_found, task.task_dep)):
             continue
         try:
             now = task.fingerprint(answers, digests)

@@ -33,6 +33,7 @@ class Artifact(NamedTuple):
     targets: list[str]
     files: list[str]
     tasks: list[str]
+    guest: str | None
     inputs: Inputs
     space: Space | None
     on_request: bool
@@ -50,17 +51,19 @@ def artifact(  # noqa: PLR0913  # as many facts as an artifact has
     targets: Sequence[File],
     files: Sequence[File] = (),
     tasks: Sequence[str] = (),
+    guest: str | None = None,
     inputs: Inputs,
     space: Space | None = None,
     on_request: bool = False,
 ) -> Artifact:
     """An artifact that `build` makes, `targets` of `files` and `inputs`; it is stale when one of these changes.
 
-    `tasks` come before it, besides those that make `files`. One `on_request` is made only when it is asked for by name.
+    `tasks` come before it, besides those that make `files`. With a `guest`, it is what it is whatever other guests are.
+    One `on_request` is made only when it is asked for by name.
     A GuestfarmError of `build` is the failure of its task, without a traceback.
     """
     made, read = [os.fspath(path) for path in targets], [os.fspath(path) for path in files]
-    return Artifact(name, doc, build, made, read, [*tasks], inputs, space, on_request)
+    return Artifact(name, doc, build, made, read, [*tasks], guest, inputs, space, on_request)
 
 
 class Recorded:

@@ -171,6 +171,7 @@ def entry_of(artifact: Artifact) -> Entry:
         tuple(artifact.files),
         tuple(artifact.tasks),
         artifact.on_request,
+        artifact.guest,
         fingerprint.of_inputs(inputs),
         fingerprint.callables(inputs),
     )

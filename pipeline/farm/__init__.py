@@ -11,6 +11,7 @@ From the file down to the model, each module builds on those above it:
     names, masters, disks, guests, spreading, entries, schema   other keys of the list, in tables; ranges become guests
     rules, nic_rules, cloud_init, sharing, checks   what each guest obeys, and what no two may share
     advice             what is worth a warning
+    layout, standing   how to tell that what changed in a list concerns nobody else in it
     model, build       the farm, with every default filled in and every identity derived
     json_schema, reference   the same tables for editors and for people
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipeline.errors import ListError
-from pipeline.farm import advice, build, checks, schema, source
+from pipeline.farm import advice, build, checks, layout, schema, source
 from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
 from pipeline.farm.model import Farm
@@ -33,15 +34,18 @@ from pipeline.farm.users import Read
 _NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
-def load(
+def load(  # noqa: PLR0913  # as much as there is to be known besides the list
     path: Path,
     needs: Mapping[str, int] = _NOTHING_KNOWN,
     *,
     hypervisors: Hypervisors | None = None,
     read: Read | None = None,
     walk: Walk | None = None,
+    text: str | None = None,
 ) -> Farm:
     """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
+
+    `text` is what is in that file, if somebody has read it already.
 
     `needs` has, for masters whose contents are known, the smallest root disk in bytes. `hypervisors` are those that
     guests can be configured for, with what each cannot express; without them, any name is taken for one. `read` reads
@@ -49,14 +53,28 @@ def load(
     with every problem of the list at once, other GuestfarmErrors when the file cannot be read.
     """
     with _no_garbage_collection():
-        return _load(path, needs, hypervisors, read, walk)
+        found = text_of(path) if text is None else text
+        return _load(path, found, needs, hypervisors, read, walk)
 
 
-def _load(
-    path: Path, needs: Mapping[str, int], hypervisors: Hypervisors | None, read: Read | None, walk: Walk | None
+def text_of(path: Path) -> str:
+    """What is in the file `path`. Raises GuestfarmError when it cannot be read, ListError where it is no text."""
+    try:
+        return source.decode(source.read(path))
+    except ReadingError as error:
+        raise _list_error(path, error.faults) from error
+
+
+def _load(  # noqa: PLR0913, PLR0917  # those of load()
+    path: Path,
+    text: str,
+    needs: Mapping[str, int],
+    hypervisors: Hypervisors | None,
+    read: Read | None,
+    walk: Walk | None,
 ) -> Farm:
     try:
-        document = source.read(path)
+        document = source.parse(text)
     except ReadingError as error:
         raise _list_error(path, error.faults) from error
     draft, faults = schema.read(document.root, path.absolute().parent)
@@ -67,8 +85,15 @@ def _load(
     if faults := checks.refused(draft, farm, hypervisors or {}):
         raise _list_error(path, faults)
     warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))
-    needs_of_drivers = advice.driver_needs(draft.entries, farm, hypervisors or {}, str(path))
-    return replace(farm, warnings=tuple(warnings), driver_needs=tuple(needs_of_drivers))
+    needs_of_drivers = sorted(
+        advice.driver_needs(draft.entries, farm, hypervisors or {}, str(path)), key=lambda need: need.problem
+    )
+    return replace(
+        farm,
+        warnings=tuple(warnings),
+        driver_needs=tuple(needs_of_drivers),
+        layout=layout.layout_of(document.root, text),
+    )
 
 
 def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:

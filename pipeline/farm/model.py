@@ -12,6 +12,7 @@ from uuid import UUID
 from pipeline.errors import Problem
 from pipeline.farm import units
 from pipeline.farm.addresses import Address, Interface, Network
+from pipeline.farm.layout import Layout
 
 
 class FileSystem(StrEnum):
@@ -441,6 +442,10 @@ class DriverNeed:
     problem: Problem
 
 
+Note = Problem | DriverNeed
+"""What is, or may turn out to be, worth a warning."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farm:
     """The whole guest list."""
@@ -454,7 +459,11 @@ class Farm:
     warnings: tuple[Problem, ...] = ()
     """What is likely to be a mistake, though the list may say it."""
     driver_needs: tuple[DriverNeed, ...] = ()
-    """The same, where it depends on what is in masters."""
+    """The same, where it depends on what is in masters; each at the first guest that has it."""
+    sizes: tuple[int, ...] = ()
+    """How many guests each entry of the list stands for."""
+    layout: Layout | None = None
+    """Where in the list these entries are, as far as that is plain."""
 
     @property
     def bases(self) -> tuple[Base, ...]:

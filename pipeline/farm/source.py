@@ -48,11 +48,8 @@ PARSER: Final[Callable[[str], Parser]] = getattr(yaml, "CBaseLoader", yaml.BaseL
 """PyYAML's parser in C where it was built with libyaml, else the one in Python."""
 
 
-def read(path: Path) -> Document:
-    """The YAML document in the file `path`.
-
-    Raises GuestfarmError when the file cannot be read, ReadingError when it is not YAML from some place on.
-    """
+def read(path: Path) -> bytes:
+    """What the file `path` has in it. Raises GuestfarmError when it cannot be read, or is no guest list by its size."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -64,7 +61,7 @@ def read(path: Path) -> Document:
         raise GuestfarmError(
             f"{path}: larger than {MAX_BYTES >> 20} MiB, which no guest list needs to be", "use defaults and ranges"
         )
-    return parse(decode(content))
+    return content
 
 
 def decode(content: bytes) -> str:

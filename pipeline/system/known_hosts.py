@@ -14,20 +14,20 @@ _ALGORITHMS = {"ssh-rsa": 1, "ecdsa-sha2-nistp256": 3, "ssh-ed25519": 4}
 _SHA256 = 2
 
 
-def names(guest: Guest) -> list[str]:
+def names(guest: Guest) -> tuple[str, ...]:
     """What the guest is known as: its name and addresses."""
     addresses = [str(address.ip) for nic in guest.nics for address in nic.addresses]
-    return list(dict.fromkeys([guest.name, *addresses]))
+    return tuple(dict.fromkeys([guest.name, *addresses]))
 
 
-def known_hosts(guests: Iterable[Guest], keys: Mapping[str, Sequence[str]]) -> str:
-    """A line for each key of each guest, sorted; `keys` are the public ones by the guest's name."""
-    return "".join(sorted(f"{','.join(names(guest))} {key}\n" for guest in guests for key in keys[guest.name]))
+def known_hosts(guests: Iterable[Sequence[str]], keys: Mapping[str, Sequence[str]]) -> str:
+    """A line for each key of each guest, sorted; `guests` are their names(), `keys` the public ones by the first."""
+    return "".join(sorted(f"{','.join(known)} {key}\n" for known in guests for key in keys[known[0]]))
 
 
-def sshfp(guests: Iterable[Guest], keys: Mapping[str, Sequence[str]]) -> str:
+def sshfp(guests: Iterable[Sequence[str]], keys: Mapping[str, Sequence[str]]) -> str:
     """Records for the zone that the guests' names are in, sorted; names are relative to it."""
-    return "".join(sorted(_record(guest.name, key) for guest in guests for key in keys[guest.name]))
+    return "".join(sorted(_record(known[0], key) for known in guests for key in keys[known[0]]))
 
 
 def _record(name: str, key: str) -> str:

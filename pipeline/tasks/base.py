@@ -28,7 +28,7 @@ def zeros(site: Site) -> Tasks:
 def formats(site: Site) -> Tasks:
     """A task for each base: an empty file system. A master that is an image needs none."""
     for base in _formatted(site):
-        uuid = identity.base_uuid(site.farm.name, base.name)
+        uuid = identity.base_uuid(site.name, base.name)
         kind = str(base.filesystem)
         yield artifact(
             base.name,
@@ -48,7 +48,7 @@ def formats(site: Site) -> Tasks:
 
 def populates(site: Site) -> Tasks:
     """A task for each base: the file system with all of its master's files."""
-    for base in site.farm.bases:
+    for base in site.bases:
         image = isinstance(base.master.source, Image)
         yield artifact(
             base.name,
@@ -88,7 +88,7 @@ def _adopt(site: Site, base: Base) -> None:
 
 
 def _formatted(site: Site) -> list[Base]:
-    return [base for base in site.farm.bases if not isinstance(base.master.source, Image)]
+    return [base for base in site.bases if not isinstance(base.master.source, Image)]
 
 
 def _is_full(base: Base) -> bool:

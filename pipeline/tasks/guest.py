@@ -35,13 +35,14 @@ def roots(site: Site) -> Tasks:
     def facts(base: Base) -> tuple[str, str]:
         return base.name, str(site.populated(base))
 
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         base_name, populated = facts(guest.base)
         yield artifact(
             guest.name,
             f"{guest.name}'s root disk: {base_name} with its own identity",
             partial(_build_root, site, guest),
-            targets=[site.file_of(guest, ROOT)],
+            guest=guest.name,
+            targets=[site.file_of(guest.name, ROOT)],
             files=[populated, *([public] if (public := _public_keys_in_root(site, guest)) else ())],
             inputs={
                 "recipe": system.RECIPE,
@@ -64,13 +65,14 @@ def roots(site: Site) -> Tasks:
 
 def swaps(site: Site) -> Tasks:
     """A task for each guest that swaps: its swap disk."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         if guest.swap is not None:
-            target = site.file_of(guest, _SWAP)
+            target = site.file_of(guest.name, _SWAP)
             yield artifact(
                 guest.name,
                 f"{guest.name}'s swap disk of {units.format_size(guest.swap)}",
                 partial(_build_swap, target, guest.swap, guest.swap_uuid),
+                guest=guest.name,
                 targets=[target],
                 inputs={
                     "recipe": swap.RECIPE,
@@ -84,7 +86,7 @@ def swaps(site: Site) -> Tasks:
 
 def disks(site: Site) -> Tasks:
     """A task for each other disk of each guest."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         for each in guest.disks:
             target = site.guest(guest) / _image(each)
             full = each.allocation is Allocation.FULL
@@ -94,6 +96,7 @@ def disks(site: Site) -> Tasks:
                 partial(
                     disk.build, Path(target), each.size, each.filesystem, each.uuid, label=each.label, allocate=full
                 ),
+                guest=guest.name,
                 targets=[target],
                 inputs={
                     "recipe": e2fsprogs.RECIPE if each.filesystem else blank.RECIPE,
@@ -127,8 +130,8 @@ def configs(site: Site) -> Tasks:
     def boot_files(master: Master) -> tuple[str, str]:
         return str(site.kernel(master)), str(site.initrd(master))
 
-    for guest in site.farm.guests.values():
-        files = files_in(site.farm.images / guest.name, guest)
+    for guest in site.guests:
+        files = files_in(site.images / guest.name, guest)
         used = [hypervisor.BY_NAME[name] for name in guest.hypervisors]
         texts = {f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
         modes = [PROGRAM if each.executable else PUBLIC for each in used]
@@ -141,7 +144,8 @@ def configs(site: Site) -> Tasks:
             guest.name,
             f"{guest.name}'s configuration for {', '.join(guest.hypervisors)}",
             partial(_build_config, site, guest, texts, modes, links),
-            targets=[site.file_of(guest, name) for name in (*texts, *links)],
+            guest=guest.name,
+            targets=[site.file_of(guest.name, name) for name in (*texts, *links)],
             files=list(links.values()),
             tasks=[f"root:{guest.name}"] if _is_looked_into(guest) else (),
             inputs={"recipe": hypervisor.RECIPE, **texts},

@@ -15,7 +15,7 @@ BOOT, HEADER = "boot.img", "header.img"
 
 def tasks(site: Site) -> Tasks:
     """A task for each guest that a boot loader starts."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         sizes = {site.guest(guest) / name: size for name, size in files(guest).items()}
         if sizes:
             settings = settings_of(guest)
@@ -23,6 +23,7 @@ def tasks(site: Site) -> Tasks:
                 guest.name,
                 f"{guest.name}'s boot loader",
                 partial(_build, sizes, settings),
+                guest=guest.name,
                 targets=[*sizes],
                 inputs={"files": [[path.name, size] for path, size in sizes.items()], **inputs(settings)},
             )

@@ -28,7 +28,7 @@ _FORMATS: tuple[tuple[str, str, str, Callable[..., str]], ...] = (
 
 def public(site: Site, guest: Guest) -> str | None:
     """Where the public keys of a guest are; None if it has none before it boots."""
-    return site.file_of(guest, _PUBLIC) if guest.host_keys else None
+    return site.file_of(guest.name, _PUBLIC) if guest.host_keys else None
 
 
 def private(site: Site, guest: Guest) -> dict[str, bytes]:
@@ -38,7 +38,7 @@ def private(site: Site, guest: Guest) -> dict[str, bytes]:
 
 def tasks(site: Site) -> Tasks:
     """A task for each guest whose host keys are made before it boots."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         target = public(site, guest)
         if target is not None:
             kinds = [str(kind) for kind in guest.host_keys or ()]
@@ -46,6 +46,7 @@ def tasks(site: Site) -> Tasks:
                 guest.name,
                 f"{guest.name}'s SSH host keys: {', '.join(kinds)}",
                 partial(_make, site.keys, guest.name, kinds, target),
+                guest=guest.name,
                 targets=[target],
                 inputs={
                     "recipe": host_keys.RECIPE,
@@ -57,9 +58,9 @@ def tasks(site: Site) -> Tasks:
 
 def trust(site: Site) -> Tasks:
     """A task for each format in which all guests' keys are told."""
-    found = {guest.name: path for guest in site.farm.guests.values() if (path := public(site, guest)) is not None}
+    guests = site.known_as
+    found = {name: site.file_of(name, _PUBLIC) for name, *_ in guests}
     for name, file, doc, render in _FORMATS if found else ():
-        guests = [site.farm.guests[guest] for guest in found]
         yield artifact(
             name,
             doc,
@@ -69,7 +70,8 @@ def trust(site: Site) -> Tasks:
             tasks=["keys"],
             inputs={
                 "recipe": known_hosts.RECIPE,
-                "names and addresses": _named(guests),
+                # Ten thousand of them are too many to be put on record.
+                "names and addresses": _short(repr([[*known] for known in guests])),
                 "public keys": partial(_written, tuple(found.values())),
             },
         )
@@ -83,11 +85,6 @@ def _stamps(keys: Path, guest: str, kinds: Sequence[str]) -> list[Json]:
     return [[*stamp] if stamp else None for stamp in host_keys.stamps(keys, guest, kinds)]
 
 
-def _named(guests: Sequence[Guest]) -> str:
-    """Changes with the names and addresses of guests: ten thousand of them are too many to be put on record."""
-    return _short(repr([known_hosts.names(guest) for guest in guests]))
-
-
 def _written(files: Iterable[str]) -> str:
     """Changes whenever public keys are written."""
     return _short(repr([stamp[1] for stamp in stamps(files).values()]))
@@ -97,6 +94,8 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _publish(target: Path, guests: Sequence[Guest], files: Mapping[str, str], render: Callable[..., str]) -> None:
+def _publish(
+    target: Path, guests: Sequence[Sequence[str]], files: Mapping[str, str], render: Callable[..., str]
+) -> None:
     keys = {name: Path(path).read_text().splitlines() for name, path in files.items()}
     publish_text(target, render(guests, keys))

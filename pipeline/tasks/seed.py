@@ -16,14 +16,15 @@ from pipeline.tasks.site import Site
 
 def tasks(site: Site) -> Tasks:
     """A task for each guest whose identity is cloud-init's: its seed."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         if guest.identity is Identity.CLOUD_INIT:
             public = host_keys.public(site, guest)
             yield artifact(
                 guest.name,
                 f"{guest.name}'s seed, for cloud-init",
                 partial(_build, site, guest),
-                targets=[site.file_of(guest, SEED)],
+                guest=guest.name,
+                targets=[site.file_of(guest.name, SEED)],
                 files=[public] if public else [],
                 inputs={
                     "recipe": [seed.RECIPE, nocloud.RECIPE],
@@ -45,4 +46,4 @@ def _build(site: Site, guest: Guest) -> None:
         documents = nocloud.documents(guest, read, host_keys.private(site, guest))
     except MasterError as error:
         raise MasterError(f"guest '{guest.name}': {error.message}", error.hint) from error
-    seed.build(Path(site.file_of(guest, SEED)), documents, volume_id=guest.uuid.fields[0])
+    seed.build(Path(site.file_of(guest.name, SEED)), documents, volume_id=guest.uuid.fields[0])

@@ -18,15 +18,16 @@ _WHOLE = "whole"
 
 def wholes(site: Site) -> Tasks:
     """A task for each guest that has its kernel in its root disk: that disk as a raw one that boots by itself."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         if guest.host_kernel is None:
-            root, target = Path(site.file_of(guest, guests.ROOT)), site.file_of(guest, f"{_WHOLE}.img")
+            root, target = Path(site.file_of(guest.name, guests.ROOT)), site.file_of(guest.name, f"{_WHOLE}.img")
             settings = header.settings_of(guest)
             full = guest.base.allocation is Allocation.FULL
             yield artifact(
                 f"{guest.name}:{_WHOLE}",
                 f"{guest.name}'s root disk as a whole disk, on request",
                 partial(whole.build, root, Path(target), settings, allocate=full),
+                guest=guest.name,
                 targets=[target],
                 files=[root],
                 inputs={
@@ -41,15 +42,16 @@ def wholes(site: Site) -> Tasks:
 
 def vmdks(site: Site) -> Tasks:
     """A task for each guest that is for VMware: the disk that its virtual machine there has first, in one file."""
-    for guest in site.farm.guests.values():
+    for guest in site.guests:
         if Start.HEADER in hypervisor.starts(guest):
             disk = f"{guest.name}.vmdk"
-            files = [site.file_of(guest, name) for name in (header.HEADER, guests.ROOT, disk)]
-            target = site.file_of(guest, f"{guest.name}.stream.vmdk")
+            files = [site.file_of(guest.name, name) for name in (header.HEADER, guests.ROOT, disk)]
+            target = site.file_of(guest.name, f"{guest.name}.stream.vmdk")
             yield artifact(
                 guest.name,
                 f"{guest.name}'s root disk as a streamOptimized VMDK, on request",
                 partial(stream_optimized.build, Path(files[-1]), Path(target), hardware=vmdk.HARDWARE),
+                guest=guest.name,
                 targets=[target],
                 files=files,
                 inputs={"recipe": stream_optimized.RECIPE, "qemu-img": stream_optimized.version},

@@ -214,7 +214,7 @@ def test_the_largest_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(source, "MAX_BYTES", 5)
     path = tmp_path / "guests.yaml"
     path.write_bytes(b"a: 1\n")
-    assert plain(source.read(path).root) == {"a": "1"}
+    assert source.read(path) == b"a: 1\n"
     path.write_bytes(b"a: 12\n")
     with pytest.raises(GuestfarmError):
         source.read(path)

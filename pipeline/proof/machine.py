@@ -57,6 +57,8 @@ class Machine:
     """None: it boots from its first drive."""
     drives: Sequence[Drive]
     cards: Sequence[Card]
+    restarts: bool = False
+    """Whether it runs on where it wants to start again."""
     uefi: bool = False
     """Whether it starts by UEFI, rather than by a BIOS."""
 
@@ -67,7 +69,7 @@ class Machine:
     def _arguments(self, accelerator: str, console: int, report: int) -> Iterator[str | Path]:
         yield from (PROGRAM, "-accel", accelerator, "-machine", pc.MACHINE, "-cpu", _PROCESSORS[accelerator])
         yield from ("-m", f"{self.memory // MIB}M", "-smp", str(self.vcpus))
-        yield from ("-nodefaults", "-display", "none", "-no-reboot")
+        yield from ("-nodefaults", "-display", "none", *(() if self.restarts else ("-no-reboot",)))
         if self.uefi:  # whose settings are not kept
             yield from ("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={pc.OVMF_CODE}")
             yield from ("-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={pc.OVMF_VARIABLES}")

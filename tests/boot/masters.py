@@ -69,7 +69,8 @@ def write_cloud(tools: Path, debian: Path, target: Path) -> None:
     """What Debian's images for clouds have: cloud-init, netplan, and in fstab the partitions of the disk."""
     own = _without(("network-manager",), tools)
     idle = ("usr/share/doc/", "usr/share/locale/", "usr/share/man/")
-    kept = (entry for entry in own if not entry.path.startswith(idle) and entry.path != "etc/fstab")
+    slow = ("etc/systemd/system/multi-user.target.wants/e2scrub_reap.service", "etc/fstab")
+    kept = (entry for entry in own if not entry.path.startswith(idle) and entry.path not in slow)
     _write(target, chain(kept, [text("etc/fstab", _PARTITIONS)], _kernel(debian)))
 
 

@@ -1,5 +1,6 @@
 """A disk of a guest made 2 GiB larger: by Guestfarm, and as it is done by hand."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,7 @@ def _guestfarm(source: Path, size: int, folder: Path) -> Cost:
 
 
 def _resize(image: Path, size: int) -> None:
+    os.environ.setdefault("LIBVIRT_DEFAULT_URI", "test:///default")  # virsh is asked, but needs no daemon
     with image_down(image):
         resize.plan(resize.of_image(image, size)).carry_out()
 

@@ -89,6 +89,9 @@ class Resize(SiteCommand):
         guests = {guest.name: guest for guest in self.guests(pos_args)}
         found = {name: store.get(name) if pos_args else store.find(name) for name in guests}
         jobs = [resize.of_guest(there, guests[name], shrink=shrink) for name, there in found.items() if there]
+        unlisted = [] if pos_args else [name for name in store.guests() if name not in self.site.farm.guests]
+        if unlisted:
+            print(f"not in the list, and left alone: {', '.join(unlisted)}", file=sys.stderr)
         if not jobs:
             self.outstream.write(f"no guest of the list is deployed in {store.folder}\n")
             return 0

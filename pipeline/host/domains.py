@@ -45,10 +45,12 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
                 check_unmounted(disk)
             if name not in toolstack.active():
                 raise HostError(
-                    f"{config} has started something else than '{name}'", f"doit deploy:{name} makes it anew"
+                    f"{config} has started something else than '{name}', which is paused now",
+                    f"end that by {toolstack.program}; doit deploy:{name} makes the file anew",
                 )
         except GuestfarmError:
-            _run(toolstack, toolstack.destroy(name), say)
+            if name in toolstack.active():
+                _run(toolstack, toolstack.destroy(name), say)
             raise
         _run(toolstack, toolstack.unpause(name), say)
     return True

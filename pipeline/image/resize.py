@@ -79,6 +79,8 @@ def plan(disk: Disk, *, shrink: bool = False) -> Change:
         what = _what(disk, now)
         if what and disk.size < now and disk.content is not Content.SWAP and not shrink:
             raise ImageError("it would become smaller: that needs --shrink")
+        if what and disk.size < now and disk.content is Content.FILE_SYSTEM:
+            what += _least(disk)
         if what and disk.size < now and disk.content is Content.OWN:
             raise ImageError("it would become smaller, and only the guest knows what is on it")
     except OSError as error:
@@ -127,6 +129,22 @@ def _what_of_file_system(disk: Disk, now: int) -> str:
     return f"shrink by {_difference(now, disk.size)}"
 
 
+def _least(disk: Disk) -> str:
+    """What resize2fs says now of the least size, where it can tell. Raises ImageError if that is more than is wanted.
+
+    It takes no file system that was not cleanly unmounted, or lets itself be checked first: then it is told at work.
+    """
+    found = superblock.read(disk.image)
+    if found is None or found.needs_recovery or found.has_errors or undo.is_unfinished(disk.image):
+        return ""
+    try:
+        smallest = e2fsprogs.smallest(disk.image) * found.block_size
+    except GuestfarmError:
+        return ""
+    _check_least(disk.image, disk.size, smallest)
+    return f", {approximate_size(smallest)} is the least"
+
+
 def _difference(larger: int, smaller: int) -> str:
     return approximate_size(larger - smaller)
 
@@ -145,7 +163,7 @@ def _resize_file_system(disk: Disk) -> None:
     if found is None:
         raise ImageError(f"{image}: the file system is gone")
     if disk.size < found.size:
-        _check_minimum(image, disk.size, found.block_size)
+        _check_least(image, disk.size, e2fsprogs.smallest(image) * found.block_size)
     if disk.size < found.size or found.block_size not in _UNDOABLE:
         _resize_copy(disk)
     else:
@@ -193,8 +211,7 @@ def _mark_checked(image: Path) -> None:
             filesystem.mark_checked()
 
 
-def _check_minimum(image: Path, size: int, block_size: int) -> None:
-    smallest = e2fsprogs.smallest(image) * block_size
+def _check_least(image: Path, size: int, smallest: int) -> None:
     if size < smallest:
         raise ImageError(
             f"{image}: the file system needs {approximate_size(smallest)} at least, and {format_size(size)} is wanted",

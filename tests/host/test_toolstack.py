@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import process
 from pipeline.errors import HostError
+from pipeline.host import domains
+from pipeline.host.store import Store
 from pipeline.host.toolstack import check_stopped, virsh, xl
 from tests.machine import need_programs
 from tests.toolstacks import Toolstacks
@@ -127,3 +130,19 @@ def test_the_real_virsh(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HostError, match="guest 'test' is not down: virsh says that it is running"):
         check_stopped("test")
     check_stopped("deb01")
+
+
+def test_a_host_without_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can run there, so what is asked for whether a guest is down says yes; and how to start one is told."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(process, "_PATH", str(tmp_path))
+    (tmp_path / "images/deb01").mkdir(parents=True)
+    check_stopped("deb01")
+    said: list[str] = []
+    message = "is for xen, libvirt, and this host has no xl or virsh; install xen-system-amd64 or libvirt-clients"
+    with pytest.raises(HostError, match=message):
+        domains.start(Store(tmp_path / "images"), "deb01", ["xen", "libvirt"], said.append)
+    with pytest.raises(HostError, match="is not up"):
+        domains.console("deb01", said.append)
+    assert not domains.stop("deb01", said.append, now=False)
+    assert said == ["deb01: is down already"]

@@ -12,6 +12,7 @@ from tests.image import images
 from tests.machine import need_root
 from tests.pipeline.conftest import Workshop
 from tests.pipeline.test_interrupted import started, wait_for
+from tests.pipeline.test_resize import opened_by_qemu
 from tests.toolstacks import Toolstacks
 
 
@@ -171,6 +172,20 @@ def test_a_guest_that_runs(farm: Workshop) -> None:
     assert list((farm.folder / "images").glob("*.replaced-*")) == []
     farm.change_list("10.0.0.11/24", "10.0.0.11/24, memory: 1G")
     assert "deb01.cfg replaced" in farm.doit("deploy:deb01").output, "a config is read when the guest starts"
+
+
+def test_a_guest_whose_disk_qemu_has(farm: Workshop) -> None:
+    """One that no toolstack knows of: by its script, or by hand."""
+    farm.doit("deploy:deb01")
+    before = digest(place(farm) / "root.img")
+    farm.change_list("10.0.0.11/24", "10.0.0.11/24, memory: 1G")
+    with opened_by_qemu(place(farm) / "root.img"):
+        run = farm.doit("redeploy", "deb01", "--yes", check=False)
+        assert run.code == 2
+        assert "qemu-system" in run.output
+        assert "deb01.cfg replaced" in farm.doit("deploy:deb01").output
+    assert list((farm.folder / "images").glob("*.replaced-*")) == []
+    assert digest(place(farm) / "root.img") == before
 
 
 def test_a_guest_whose_disk_is_mounted(farm: Workshop, mount: Mount) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.machine import need_root
 from tests.pipeline.conftest import Workshop
 from tests.pipeline.test_interrupted import started
 from tests.toolstacks import Toolstacks
@@ -74,6 +76,33 @@ def test_a_guest_is_not_started_on_a_disk_in_use(deployed: Workshop, toolstacks:
     assert toolstacks.calls == []
 
 
+def test_a_disk_that_is_mounted_while_its_guest_starts(
+    deployed: Workshop, toolstacks: Toolstacks, tmp_path: Path
+) -> None:
+    """Somebody comes in between, who knows of no locks: the guest, which is paused, does not get to run."""
+    need_root()
+    disk, point = config(deployed).parent / "root.img", tmp_path / "in between"
+    point.mkdir()
+    xl = toolstacks.folder / "xl"
+    xl.write_text(xl.read_text().replace("create)\n", f"create)\n    mount -o loop,ro '{disk}' '{point}'\n"))
+    run = deployed.doit("start", "deb01", check=False)
+    subprocess.run(["umount", point], check=True)
+    assert run.code == 1
+    assert "root.img is in use by the loop device /dev/loop" in run.output
+    assert toolstacks.calls == [f"xl create -p {config(deployed)}", "xl destroy deb01"]
+    assert toolstacks.state("xl", "deb01") is None
+
+
+def test_a_configuration_of_something_else(deployed: Workshop, toolstacks: Toolstacks) -> None:
+    config(deployed).write_text('name = "other"\n')
+    run = deployed.doit("start", "deb01", check=False)
+    assert run.code == 1
+    assert (
+        "has started something else than 'deb01', which is paused now; end that by xl; doit deploy:deb01" in run.output
+    )
+    assert toolstacks.calls == [f"xl create -p {config(deployed)}"]
+
+
 def test_what_the_toolstack_says(deployed: Workshop, toolstacks: Toolstacks) -> None:
     toolstacks.fail("xl", "Permission denied")
     for command in ("start", "stop", "console"):
@@ -108,6 +137,15 @@ def test_the_console_has_the_terminal(deployed: Workshop) -> None:
     os.close(terminal)
     assert process.returncode == 0
     assert output.endswith("$ xl console deb01\nconsole of deb01 terminal\n")
+
+
+def test_control_c_in_a_console_is_for_the_guest(deployed: Workshop, toolstacks: Toolstacks) -> None:
+    toolstacks.set("xl", "deb01", "r-----")
+    xl = toolstacks.folder / "xl"
+    xl.write_text(xl.read_text().replace("console)", 'console) kill -INT "$PPID"; echo still here;'))
+    run = deployed.doit("console", "deb01")
+    assert run.output.startswith("$ xl console deb01\nstill here\n")
+    assert "nterrupt" not in run.output
 
 
 def test_ls(deployed: Workshop, toolstacks: Toolstacks) -> None:

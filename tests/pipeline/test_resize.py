@@ -17,6 +17,7 @@ from tests.image import images
 from tests.image.images import MIB
 from tests.machine import PATH, run
 from tests.pipeline.conftest import ROOT, TINY_LIST, Workshop
+from tests.pipeline.test_interrupted import wait_for
 from tests.toolstacks import Toolstacks
 
 
@@ -158,9 +159,19 @@ def test_smaller_needs_telling(store: Store) -> None:
     )
     assert rows(store.resize("deb01", "--yes", code=1))["deb01", "root"].startswith("refused: ")
     store.assert_size("deb01", 16 * MIB)
-    assert store.resize("deb01", "--shrink").endswith("do it with: doit resize deb01 --shrink --yes\n")
+    plan = store.resize("deb01", "--shrink")
+    assert re.fullmatch(r"shrink by 4\.0M, [0-9.]+[KM] is the least", rows(plan)["deb01", "root"])
+    assert plan.endswith("do it with: doit resize deb01 --shrink --yes\n")
     store.resize("deb01", "--shrink", "--yes")
     store.assert_size("deb01", 12 * MIB)
+
+
+def test_who_is_not_in_the_list_is_told(store: Store) -> None:
+    store.disk("web02").parent.rename(store.disk("old01").parent)
+    output = store.resize("--yes")
+    assert "not in the list, and left alone: old01\n" in output
+    assert store.disk("old01").stat().st_size == 16 * MIB
+    assert "not in the list" not in store.resize("deb01")
 
 
 def test_a_guest_that_is_not_deployed(store: Store) -> None:
@@ -336,6 +347,25 @@ class TestKilled:
         assert rows(output)["deb02", "root"] == "not tried: interrupted"
         store.assert_size("deb01", 24 * MIB)
         store.assert_size("deb02", 16 * MIB)
+
+    def test_by_control_c_twice(self, store: Store) -> None:
+        environment = self.wrap(store, "resize2fs", "interrupt")
+        stub = store.workshop.folder / "wrapped/resize2fs"
+        stub.write_text(f"#!/bin/sh\necho $$ >{stub}.pid\nexec sleep 600\n")
+        argv = [sys.executable, "-m", "doit", "resize", "--yes", "deb01", "deb02"]
+        folder = store.workshop.folder
+        with subprocess.Popen(argv, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            wait_for(lambda: stub.with_name("resize2fs.pid").exists())
+            process.send_signal(signal.SIGINT)
+            assert process.stderr.readline().startswith("interrupted: no more disks are begun")
+            process.send_signal(signal.SIGINT)
+            assert process.stderr.read().startswith("stopped; no disk has come to harm: doit resize undoes")
+        assert process.returncode == 130
+        wait_for(lambda: not Path("/proc", stub.with_name("resize2fs.pid").read_text().strip()).exists())
+        store.resize("--yes", "deb01", "deb02")
+        store.assert_size("deb01", 24 * MIB)
+        store.assert_size("deb02", 24 * MIB)
 
 
 class TestImages:

@@ -587,3 +587,33 @@ def test_every_card_is_found_by_its_mac_address(tool: NetworkTool) -> None:
 
 def test_resolver_of_no_card() -> None:
     assert resolver.nameservers(guest(nics=())) == resolver.search(guest(nics=())) == []
+
+
+# The words by which each tool says: DHCP, DHCPv6 without advertisements, advertisements to be taken, or not, the VLAN.
+WORDS: dict[NetworkTool, tuple[str, ...]] = {
+    ifupdown: ("inet dhcp", "inet6 dhcp\n    accept_ra 0", "inet6 auto", "accept_ra 0", "auto eth1.10"),
+    netplan: ("dhcp4: true", "dhcp6: true\n      accept-ra: false", "accept-ra: true", "accept-ra: false", "id: 10"),
+    networkd: ("DHCP=yes", "DHCP=ipv6\nIPv6AcceptRA=no", "IPv6AcceptRA=yes", "IPv6AcceptRA=no", "Id=10"),
+    networkmanager: ("method=auto", "method=dhcp", "[ipv6]\nmethod=auto", "[ipv6]\nmethod=manual", "id=10"),
+    ifcfg: ("BOOTPROTO=dhcp", "DHCPV6C=yes", "IPV6_AUTOCONF=yes", "IPV6_AUTOCONF=no", "PHYSDEV=eth1"),
+    wicked: ("BOOTPROTO='dhcp'", "BOOTPROTO='dhcp6'", "accept_ra = 1", "accept_ra = 0", "VLAN_ID='10'"),
+}
+
+
+@pytest.mark.parametrize("tool", WORDS, ids=lambda tool: str(vars(tool)["__name__"]).rpartition(".")[2])
+def test_every_tool_is_told_everything(tool: NetworkTool) -> None:
+    resolvconf = link("etc/resolv.conf", "../run/resolvconf/resolv.conf")  # what has ifupdown be told of nameservers
+    told = "\n".join(written(tool, *ALL, master=(resolvconf,)).values())
+    for card in ALL:
+        values: list[object] = [
+            *(address.ip for address in card.addresses),
+            *card.gateways,
+            *card.nameservers,
+            *card.search,
+        ]
+        values += [*(route.via for route in card.routes), *(route.to.network_address for route in card.routes)]
+        values += [card.mtu] if card.mtu is not None else []
+        for value in values:
+            assert str(value) in told
+    for words in WORDS[tool]:
+        assert words in told

@@ -53,6 +53,7 @@ TEST_PACKAGES = \
     skopeo:skopeo \
     strace:strace \
     sudo:visudo \
+    systemd:systemctl \
     umoci:umoci \
     whois:mkpasswd \
     xfsprogs:mkfs.xfs \

@@ -1,6 +1,7 @@
 """How what an artifact was made from differs from what it would be made from now, in words."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -8,6 +9,18 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _MOST_LINES = 6
 """How many changed lines of a text are told; a person wants the reason, not the patch."""
+
+
+_NAMED = {"users": "user", "files": "file", "tree": "file", "units": "unit", "roles": "role"}
+"""What is told of by its name: the names of what is on record in mappings of that name."""
+
+_AFTER_KINDS = tuple(f"{kind} " for kind in {*_NAMED.values()})
+
+_DIGEST = re.compile(r"[0-9a-f]{16}|[0-9a-f]{64}")
+"""What stands for contents of which nobody is told more than that they are others."""
+
+_WORDS = ("enabled", "disabled", "masked")
+"""States, of which sentences are made."""
 
 
 def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[str]:
@@ -23,7 +36,15 @@ def _of_mappings(where: str, before: Mapping[str, Json], after: Mapping[str, Jso
 
 def _of_values(where: str, name: str, before: Json, after: Json) -> Iterator[str]:
     if isinstance(before, dict) and isinstance(after, dict):
-        yield from _of_mappings(f"{where}{name}: ", before, after)
+        yield from _of_mappings(f"{where}{_NAMED[name]} " if name in _NAMED else f"{where}{name}: ", before, after)
+    elif before in _WORDS or after in _WORDS:
+        yield f"{where}{name} {after}" if after in _WORDS else f"{where}{name} is not {before} any more"
+    elif _is_digest(before) and _is_digest(after):
+        yield f"{where}{name} changed"
+    elif (before is None or after is None) and where.endswith(_AFTER_KINDS):
+        yield f"{where}{name} is {'new' if before is None else 'gone'}"
+    elif name in _NAMED and (before or after) and isinstance(before or {}, dict) and isinstance(after or {}, dict):
+        yield from _of_values(where, name, before or {}, after or {})
     elif isinstance(before, list) and isinstance(after, list):
         yield from _of_lists(where, name, before, after)
     elif isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
@@ -67,6 +88,10 @@ def _of_texts(where: str, before: str, after: str) -> Iterator[str]:
     yield from (f"{where}: {line}" for line in told[:_MOST_LINES])
     if len(told) > _MOST_LINES:
         yield f"{where}: and {len(told) - _MOST_LINES} lines more"
+
+
+def _is_digest(value: Json) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _shown(value: Json) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from pipeline.farm import disks, files, users, variables
+from pipeline.farm import disks, files, roles, systemd, user_rules, users, variables
 from pipeline.farm import guests as keys
 from pipeline.farm import virtualization as own
 from pipeline.farm.entries import Listed
@@ -18,7 +18,7 @@ from pipeline.farm.model import (
     HostKernel,
     Image,
     Libvirt,
-    PutFile,
+    Put,
     Qemu,
     User,
     Vmware,
@@ -42,7 +42,7 @@ def farm(draft: Draft) -> Farm:
     users_of = _users(draft)
     files_of = _files(draft)
     shared = variables.variables(draft.defaults)
-    roles = {key: files.role(key, fields, draft.folder) for key, fields in (draft.roles or {}).items() if fields}
+    made_roles = {key: roles.role(key, fields, draft.folder) for key, fields in (draft.roles or {}).items() if fields}
 
     def guest(listed: Listed) -> Guest:
         fields = listed.fields
@@ -57,8 +57,9 @@ def farm(draft: Draft) -> Farm:
             disks=_disks(name, listed),
             nics=tuple(card.nic(name) for card in listed.cards),
             users=users_of(listed),
-            roles=tuple(roles[key] for key in fields[files.ROLES]),
+            roles=tuple(made_roles[key] for key in fields[roles.ROLES]),
             files=files_of(listed),
+            units=systemd.units(fields),
             shared_variables=shared,
             variables=variables.variables(listed.own),
             host_keys=fields[keys.HOST_KEYS],
@@ -95,23 +96,24 @@ def farm(draft: Draft) -> Farm:
 
 def _users(draft: Draft) -> Callable[[Listed], tuple[User, ...]]:
     """How guests come to their users: those that are given once are made once."""
-    made: dict[int, tuple[User, ...]] = {}
+    made: dict[tuple[int, tuple[str, ...]], tuple[User, ...]] = {}
 
     def users_of(listed: Listed) -> tuple[User, ...]:
-        given = listed.fields[users.USERS]
-        if id(given) not in made:
-            merged = users.merged(draft.defaults, listed.own)
-            made[id(given)] = tuple(users.user(name, fields, draft.folder) for name, fields in merged.items())
-        return made[id(given)]
+        names = listed.fields[roles.ROLES]
+        given = id(listed.fields[users.USERS]), names
+        if given not in made:
+            merged = user_rules.merged(draft.defaults, roles.having(names, draft.roles or {}), listed.own)
+            made[given] = tuple(users.user(name, fields, draft.folder) for name, fields in merged.items())
+        return made[given]
 
     return users_of
 
 
-def _files(draft: Draft) -> Callable[[Listed], tuple[PutFile, ...]]:
+def _files(draft: Draft) -> Callable[[Listed], tuple[Put, ...]]:
     """The same with files."""
-    made: dict[int, tuple[PutFile, ...]] = {}
+    made: dict[int, tuple[Put, ...]] = {}
 
-    def files_of(listed: Listed) -> tuple[PutFile, ...]:
+    def files_of(listed: Listed) -> tuple[Put, ...]:
         given = listed.fields[files.FILES]
         if id(given) not in made:
             made[id(given)] = files.put_files(files.merged(draft.defaults, listed.own), draft.folder)

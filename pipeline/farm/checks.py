@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 
 from pipeline.errors import quoted
-from pipeline.farm import cloud_init, files, nic_rules, rules, sharing, users
+from pipeline.farm import cloud_init, files, nic_rules, roles, rules, sharing, systemd, user_rules
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
@@ -48,7 +48,7 @@ def check(
     entries, same_names = _unique_names(draft.entries)
     faults += first_at_each_place(_users(draft, read))
     faults += first_at_each_place(_files(draft, read, walk))
-    faults += first_at_each_place(cloud_init.check(draft.entries, draft.defaults, draft.masters))
+    faults += first_at_each_place(cloud_init.check(draft.entries, draft.defaults, draft.masters, draft.roles))
     return [
         *faults,
         *same_names,
@@ -77,33 +77,48 @@ def _first_breach(rule: Rule, entry: Entry) -> list[Fault]:
 
 
 def _users(draft: Draft, read: Read | None) -> Iterator[Fault]:
-    """What is wrong with users as they are once the defaults' and a guest's own are put together."""
+    """What is wrong with users as they are once the defaults', those of roles and a guest's own are put together."""
+    known = draft.roles or {}
+    for name, role in known.items():
+        with suppress(BrokenError):
+            if role is not None:
+                found = user_rules.check_files(user_rules.given(role), draft.folder, read)
+                yield from (each.under("roles", name, USERS.name) for each in found)
     with suppress(BrokenError):
         if USERS in draft.defaults:
-            found = users.check(users.merged(draft.defaults, Fields({})), draft.defaults.node(USERS))
-            found = chain(found, users.check_files(users.given(draft.defaults), draft.folder, read))
+            users = user_rules.merged(draft.defaults, {}, Fields({}))
+            found = user_rules.check(users, draft.defaults.node(USERS))
+            found = chain(found, user_rules.check_files(user_rules.given(draft.defaults), draft.folder, read))
             yield from (each.under("defaults", USERS.name) for each in found)
-    for entry in draft.entries:
-        for guest in entry:
-            with suppress(BrokenError):
-                if USERS in guest.own:  # others have the defaults'
-                    found = users.check(users.merged(draft.defaults, guest.own), guest.own.node(USERS))
-                    found = chain(found, users.check_files(users.given(guest.own), draft.folder, read))
-                    yield from (each.under("guests", guest.name, USERS.name) for each in found)
+    seen: set[tuple[str, ...]] = set()
+    for guest in chain.from_iterable(draft.entries):
+        with suppress(BrokenError):
+            having = roles.having(guest.fields[roles.ROLES], known)
+            with_users = {name: role for name, role in having.items() if USERS in role}
+            if USERS in guest.own or (with_users and tuple(with_users) not in seen):  # others have the defaults'
+                seen.update([] if USERS in guest.own else [tuple(with_users)])
+                yield from user_rules.conflicts(guest.name, with_users, guest.own)
+                users = user_rules.merged(draft.defaults, with_users, guest.own)
+                node = guest.own.node(USERS) if USERS in guest.own else guest.fields.node(roles.ROLES)
+                found = user_rules.check(users, node)
+                found = chain(found, user_rules.check_files(user_rules.given(guest.own), draft.folder, read))
+                yield from (each.under("guests", guest.name, USERS.name) for each in found)
 
 
 def _files(draft: Draft, read: Read | None, walk: Walk | None) -> Iterator[Fault]:
     """What is wrong with the files of roles, of the defaults and of guests, and with the names of roles."""
     for name, role in (draft.roles or {}).items():
         if role is not None:
-            found = [*files.check_sources(role, draft.folder, read), *files.check_tree(role, draft.folder, walk)]
+            found = [*files.check_sources(role, draft.folder, read), *roles.check_tree(role, draft.folder, walk)]
+            found += systemd.check(role)
             yield from (each.under("roles", name) for each in found)
     owners: list[tuple[str, tuple[str, ...], Fields]] = [("defaults", (), draft.defaults)]
     owners += [("guests", (guest.name,), guest.own) for entry in draft.entries for guest in entry]
     for kind, owner, given in owners:
+        yield from (each.under(kind, *owner) for each in systemd.check(given))
         with suppress(BrokenError):
-            if files.ROLES in given:
-                yield from (each.under(kind, *owner) for each in files.check_known(given, draft.roles))
+            if roles.ROLES in given:
+                yield from (each.under(kind, *owner) for each in roles.check_known(given, draft.roles))
         with suppress(BrokenError):
             if files.FILES in given:
                 yield from (each.under(kind, *owner) for each in files.check_sources(given, draft.folder, read))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from pipeline.farm import users
+from pipeline.farm import roles, user_rules, users
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.guests import EXTRA, IDENTITY, MASTER
 from pipeline.farm.model import Identity, Master
@@ -20,14 +20,19 @@ _NOT_OF_ROOT: Final[tuple[Key[Any], ...]] = (
 _HINT = "leave it out, or say identity: files"
 
 
-def check(entries: Iterable[Entry], defaults: Fields, masters: Mapping[str, Master | None] | None) -> Iterator[Fault]:
+def check(
+    entries: Iterable[Entry],
+    defaults: Fields,
+    masters: Mapping[str, Master | None] | None,
+    known: roles.Roles | None,
+) -> Iterator[Fault]:
     """What is asked for guests whose identity is cloud-init's, and is nothing that it does."""
     for entry in entries:
         for guest in entry:
             with suppress(BrokenError):
                 if _is_by_cloud_init(guest, masters or {}):
                     yield from _extra(guest)
-                    yield from _users(guest, defaults)
+                    yield from _users(guest, defaults, roles.having(guest.fields[roles.ROLES], known or {}))
 
 
 def _is_by_cloud_init(guest: Listed, masters: Mapping[str, Master | None]) -> bool:
@@ -41,9 +46,9 @@ def _extra(guest: Listed) -> Iterator[Fault]:
         yield fault(guest.fields.node(EXTRA), f"{_DISABLED} turns off what its identity comes from", _HINT, place)
 
 
-def _users(guest: Listed, defaults: Fields) -> Iterator[Fault]:
+def _users(guest: Listed, defaults: Fields, having: Mapping[str, Fields]) -> Iterator[Fault]:
     place = ("guests", guest.name) if users.USERS in guest.own else ("defaults",)
-    for name, fields in users.merged(defaults, guest.own).items():
+    for name, fields in user_rules.merged(defaults, having, guest.own).items():
         for key, message in _inexpressible(name, fields):
             short = key.name.rpartition(".")[2]
             yield fault(fields.node(key), message, _HINT, (*place, users.USERS.name, name, short))

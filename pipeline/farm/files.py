@@ -1,17 +1,17 @@
-"""Files that the list puts into guests, one by one or by roles: their keys, and what they mean."""
+"""Files, directories and symlinks that the list puts into guests, or removes: their keys, and what they mean."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
-from pipeline.farm.model import PutFile, Role, TreeItem
+from pipeline.farm.model import Absent, Put, PutDirectory, PutFile, PutLink, TreeItem
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
-from pipeline.farm.readers import Many, Matching, Or, Parsed, Schema, did_you_mean
+from pipeline.farm.readers import Matching, Or, Parsed, Schema, Switch
 from pipeline.farm.table import Field, Fields, Key, Section, Table
 from pipeline.farm.users import GROUP_NAME, NAME, Read
-from pipeline.farm.variables import VARS, variables
 
 Walk = Callable[[Path], Sequence[TreeItem]]
 """Reads a folder of this machine whose files go into guests. Raises OSError and GuestfarmError."""
@@ -19,8 +19,19 @@ Walk = Callable[[Path], Sequence[TreeItem]]
 _MODE = Matching("a mode like 0644", "[0-7]{3,4}", "three or four octal digits")
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_LINK = 4095
+"""Bytes: PATH_MAX of linux/limits.h, without the NUL."""
+
+
 def _parse_template(text: str) -> Path | bool:
     return True if text == "true" else names.parse_file(text)
+
+
+def _parse_link(text: str) -> str:
+    if not text or _CONTROL.search(text) or len(text.encode()) > _LONGEST_LINK:
+        raise GuestfarmError(f"expected where a symlink leads, found {quoted(text)}")
+    return text
 
 
 TEXT: Final[Key[str | None]] = Key("file.text", Parsed("the text of a file", str), "what is in it", None)
@@ -31,10 +42,25 @@ TEMPLATE: Final[Key[Path | bool | None]] = Key(
     "the template in Jinja2's language that it is made of",
     None,
 )
-MODE: Final[Key[str | None]] = Key("file.mode", Or("none", _MODE), "who may do what with it; 0644 if none", None)
+DIRECTORY: Final[Key[bool]] = Key("file.directory", Switch(), "whether it is a directory", False)
+LINK: Final[Key[str | None]] = Key(
+    "file.link",
+    Parsed("where a symlink leads, like /srv/www or ../www", _parse_link),
+    "where it leads as a symlink",
+    None,
+)
+ABSENT: Final[Key[bool]] = Key("file.absent", Switch(), "whether it shall not be there, nor what is in it", False)
+MODE: Final[Key[str | None]] = Key(
+    "file.mode", Or("none", _MODE), "who may do what with it; 0644 if none, of directories 0755", None
+)
 OWNER: Final = Key("file.owner", NAME, "the user whose it is", "root")
 GROUP: Final[Key[str | None]] = Key("file.group", Or("none", GROUP_NAME), "the group; the owner's if none", None)
-FILE: Final = Section("file", Table(TEXT, SOURCE, TEMPLATE, MODE, OWNER, GROUP), "a file", short=TEXT)
+FILE: Final = Section(
+    "file",
+    Table(TEXT, SOURCE, TEMPLATE, DIRECTORY, LINK, ABSENT, MODE, OWNER, GROUP),
+    "a file, directory or symlink",
+    short=TEXT,
+)
 
 
 def _parse_path(text: str) -> PurePosixPath:
@@ -88,55 +114,26 @@ class FilesReader:
 FILES: Final[Key[Mapping[PurePosixPath, Fields] | None]] = Key(
     "files", Or("none", FilesReader()), "files by their paths; with a guest's own come those of the defaults", None
 )
-ROLES: Final[Key[tuple[str, ...]]] = Key(
-    "roles", Many(names.NAME), "bundles of files to have, in this order: what comes later wins", ()
-)
 
 
 def _contradictions(key: Node, fields: Fields) -> Iterator[Fault]:
     template = fields[TEMPLATE]
+    kinds = [fields[DIRECTORY], LINK in fields, fields[ABSENT]]
+    contents = (TEXT in fields) + (SOURCE in fields) + isinstance(template, Path)
     if template is True and TEXT not in fields:
         yield fault(fields.node(TEMPLATE), "template: true goes with a text", "name the file: template: PATH")
-    elif (TEXT in fields) + (SOURCE in fields) + isinstance(template, Path) != 1:
-        yield fault(key, "a file has either a text, a source or a template", "give text:, source: or template:")
-
-
-TREE: Final[Key[Path | None]] = Key(
-    "tree", Or("none", Parsed("a path", names.parse_file)), "a folder whose files go to the same places", None
-)
-ROLE: Final = Table(TREE, FILES, VARS)
-
-Roles = dict[str, Fields | None]
-"""By name; None for one that is broken."""
-
-
-def read_roles(node: Node) -> tuple[Roles | None, list[Fault]]:
-    """The roles of the list, None where there is no telling, and all that is wrong with them."""
-    try:
-        entries = entries_of(node, "a mapping of names to roles")
-    except ReadingError as error:
-        return None, [*error.faults]
-    roles: Roles = {}
-    faults: list[Fault] = []
-    for name, (key, value) in entries.items():
-        found: list[Fault] = []
-        try:
-            names.NAME.read(key)
-        except ReadingError as error:
-            found += error.faults
-        fields, more = ROLE.read(value)
-        found += more
-        roles[name] = None if found else fields
-        faults += [each.under(name) for each in found]
-    return roles, faults
-
-
-def check_known(given: Fields, roles: Roles | None) -> Iterator[Fault]:
-    """The roles that `given` names are in the list. Raises BrokenError."""
-    for name in given[ROLES]:
-        if roles is not None and name not in roles:
-            hint = did_you_mean(name, roles) or "declare it under 'roles'"
-            yield fault(given.node(ROLES), f"there is no role {quoted(name)}", hint, (ROLES.name,))
+    elif sum(kinds) + contents != 1:
+        yield fault(
+            key,
+            "it is one thing: a file with a text, a source or a template, a directory, a symlink, or absent",
+            "give one of text:, source:, template:, directory: true, link: and absent: true",
+        )
+    else:
+        pointless = (MODE,) if LINK in fields else (MODE, OWNER, GROUP) if fields[ABSENT] else ()
+        for each in pointless:
+            if each in fields:
+                what = "a symlink has no mode of its own" if LINK in fields else "what is not there has none"
+                yield fault(fields.node(each), what, "remove it", (each.name.rpartition(".")[2],))
 
 
 def check_sources(given: Fields, folder: Path, read: Read | None) -> Iterator[Fault]:
@@ -145,19 +142,13 @@ def check_sources(given: Fields, folder: Path, read: Read | None) -> Iterator[Fa
         for key, source in ((SOURCE, fields[SOURCE]), (TEMPLATE, fields[TEMPLATE])):
             if isinstance(source, Path) and read is not None:
                 keys = (FILES.name, str(path), key.name.rpartition(".")[2])
-                yield from _unreadable(fields.node(key), source, folder, read, keys)
+                yield from unreadable(fields.node(key), source, folder, read, keys)
 
 
-def check_tree(role: Fields, folder: Path, walk: Walk | None) -> Iterator[Fault]:
-    """The tree of a role can be read. Raises BrokenError."""
-    tree = role[TREE]
-    if tree is not None and walk is not None:
-        yield from _unreadable(role.node(TREE), tree, folder, walk, (TREE.name,))
-
-
-def _unreadable(
+def unreadable(
     node: Node, path: Path, folder: Path, read: Callable[[Path], object], keys: tuple[str, ...]
 ) -> Iterator[Fault]:
+    """What keeps `read` from reading `path`, which is relative to `folder`."""
     try:
         read(folder / path)
     except OSError as error:
@@ -173,38 +164,36 @@ def files_of(fields: Fields) -> Mapping[PurePosixPath, Fields]:
     return {} if files is None else files
 
 
-def role(name: str, fields: Fields, folder: Path) -> Role:
-    """The role that `fields` describe; files are named relative to `folder`."""
-    tree = fields[TREE]
-    return Role(
-        name=name,
-        tree=None if tree is None else folder / tree,
-        files=put_files(files_of(fields), folder),
-        variables=variables(fields),
-    )
-
-
-def put_files(files: Mapping[PurePosixPath, Fields], folder: Path) -> tuple[PutFile, ...]:
+def put_files(files: Mapping[PurePosixPath, Fields], folder: Path) -> tuple[Put, ...]:
     """The files that are described, named relative to `folder`."""
-    return tuple(_put_file(path, fields, folder) for path, fields in files.items())
+    return tuple(_put(path, fields, folder) for path, fields in files.items())
 
 
 def merged(defaults: Fields, own: Fields) -> Mapping[PurePosixPath, Fields]:
-    """The files of a guest: its own, and those of the defaults at other paths. Raises BrokenError."""
+    """The files of a guest: those of the defaults, and its own in place of these or after them. Raises BrokenError."""
     if FILES in own and own[FILES] is None:
         return {}
-    return {**files_of(defaults), **files_of(own)}
+    ours = files_of(own)
+    return {**{path: fields for path, fields in files_of(defaults).items() if path not in ours}, **ours}
 
 
-def _put_file(path: PurePosixPath, fields: Fields, folder: Path) -> PutFile:
-    mode, template = fields[MODE], fields[TEMPLATE]
+def _put(path: PurePosixPath, fields: Fields, folder: Path) -> Put:
+    mode, template, link = fields[MODE], fields[TEMPLATE], fields[LINK]
+    permissions = None if mode is None else int(mode, 8)
+    owner, group = fields[OWNER], fields[GROUP]
+    if fields[ABSENT]:
+        return Absent(path=path)
+    if fields[DIRECTORY]:
+        return PutDirectory(path=path, mode=permissions, owner=owner, group=group)
+    if link is not None:
+        return PutLink(path=path, target=link, owner=owner, group=group)
     source = template if isinstance(template, Path) else fields[SOURCE]
     return PutFile(
         path=path,
         text=fields[TEXT],
         source=None if source is None else folder / source,
-        mode=None if mode is None else int(mode, 8),
-        owner=fields[OWNER],
-        group=fields[GROUP],
+        mode=permissions,
+        owner=owner,
+        group=group,
         template=template is not None,
     )

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from pipeline.farm import names
 from pipeline.farm.disks import DISKS
-from pipeline.farm.files import FILES, ROLES
+from pipeline.farm.files import FILES
 from pipeline.farm.model import Action, Allocation, FileSystem, Guest, HostKey, Identity
 from pipeline.farm.nics import FIRST, NETWORK
 from pipeline.farm.readers import Choice, Many, Number, Or, Size
+from pipeline.farm.roles import ROLES
+from pipeline.farm.systemd import UNITS
 from pipeline.farm.table import Item, Key, Section, Shorthand, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 from pipeline.farm.users import USERS
@@ -90,7 +92,7 @@ ON_CRASH: Final = Key("on_crash", Choice(tuple(Action)), "what follows when it c
 GUEST: Final = Table(
     *(MASTER, MEMORY, MAXMEM, VCPUS, MAXVCPUS, ROOT, SWAP, DISKS),
     *(NETWORK, Shorthand("address", FIRST.address, NETWORK), FIRST.mac),
-    *(USERS, ROLES, FILES, VARS, HOST_KEYS, IDENTITY),
+    *(USERS, ROLES, FILES, UNITS, VARS, HOST_KEYS, IDENTITY),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
     *(DESCRIPTION, FIRMWARE, XEN, LIBVIRT, QEMU, VMWARE),

@@ -7,7 +7,7 @@ schema cannot see, as two guests with one address, is left to the reading of the
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from pipeline.farm import files, guests, masters, networks, schema
+from pipeline.farm import guests, masters, networks, roles, schema
 from pipeline.farm.names import HOST_NAME, MAX_HOST_NAME, NAME, NETWORK
 from pipeline.farm.nic_readers import Asked
 from pipeline.farm.nics import FIRST
@@ -59,7 +59,7 @@ def json_schema(hypervisors: Iterable[str] = ()) -> Schema:
         **whole,
         "$defs": {
             "master": {**masters.MASTER.schema, "oneOf": [{"required": [kind.name]} for kind in masters.SOURCES]},
-            "role": {**files.ROLE.schema, "type": ["object", "null"]},
+            "role": {**roles.ROLE.schema, "type": ["object", "null"]},
             "network": networks.KEYS.table.schema,
             "guest": _or_nothing(guest),
             "guests": _or_nothing(_ranged(guest)),

@@ -247,6 +247,37 @@ class PutFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PutDirectory:
+    """A directory that the list has in a guest; what is in it stays."""
+
+    path: PurePosixPath
+    mode: int | None = None
+    owner: str = "root"
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutLink:
+    """A symlink that the list puts into a guest."""
+
+    path: PurePosixPath
+    target: str
+    owner: str = "root"
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """What the list removes from a guest, with all that is in it."""
+
+    path: PurePosixPath
+
+
+Put = PutFile | PutDirectory | PutLink | Absent
+"""What the list says of a path in a guest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TreeItem:
     """A file, directory or symlink in a folder of this machine that goes into guests."""
 
@@ -260,13 +291,23 @@ class TreeItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """The names of systemd's units that are to be enabled, disabled and masked."""
+
+    enable: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A bundle of files that guests have in common."""
+    """A bundle of files, units and variables that guests have in common."""
 
     name: str
     tree: Path | None
-    files: tuple[PutFile, ...]
+    files: tuple[Put, ...]
     variables: Variables = ()
+    units: Units = Units()
 
 
 class HostKey(StrEnum):
@@ -395,7 +436,9 @@ class Guest:
     nics: tuple[Nic, ...]
     users: tuple[User, ...]
     roles: tuple[Role, ...]
-    files: tuple[PutFile, ...]
+    files: tuple[Put, ...]
+    units: Units = Units()
+    """Its own, which win over those of roles."""
     shared_variables: Variables
     """Of the defaults: those of roles win over them."""
     variables: Variables

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from pipeline.farm import files, guests, masters, networks, schema
+from pipeline.farm import guests, masters, networks, roles, schema
 from pipeline.farm.readers import Or
 from pipeline.farm.table import REQUIRED, Item, Key, Shorthand, Table
 
@@ -60,7 +60,7 @@ def reference() -> str:
         ["## Networks", "", _NETWORK, ""],
         _tables(networks.KEYS.table),
         ["## Roles", "", _ROLE, ""],
-        _tables(files.ROLE),
+        _tables(roles.ROLE),
         ["## Guests", "", _GUEST, _DEFAULTS, ""],
         _tables(guests.GUEST),
     )

@@ -8,11 +8,11 @@ from typing import Final
 from pipeline.farm import names
 from pipeline.farm.addressing import assign
 from pipeline.farm.entries import Entry, read_defaults, read_entries
-from pipeline.farm.files import Roles, read_roles
 from pipeline.farm.masters import Masters, read_masters
 from pipeline.farm.networks import Networks, read_networks
 from pipeline.farm.nodes import Fault, Node, Scalar, fault
 from pipeline.farm.readers import Part
+from pipeline.farm.roles import Roles, read_roles
 from pipeline.farm.table import BrokenError, Fields, Key, Table
 
 _NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
@@ -32,7 +32,10 @@ NETWORKS: Final = Key(
     _NOTHING,
 )
 ROLES: Final = Key(
-    "roles", Part("a mapping of names to roles"), "bundles of files that guests have in common", _NOTHING
+    "roles",
+    Part("a mapping of names to roles"),
+    "bundles of files, users and units that guests have in common",
+    _NOTHING,
 )
 DEFAULTS: Final = Key("defaults", Part("a mapping of a guest's keys"), "what guests share", _NOTHING)
 GUESTS: Final = Key("guests", Part("a mapping of names to guests"), "the virtual machines")

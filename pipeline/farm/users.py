@@ -177,58 +177,12 @@ def _contradictions(name: str, fields: Fields) -> Iterator[Fault]:
     if name == "root":
         for key, number in ((UID, fields[UID]), (GID, fields[GID])):
             if number is not None:
-                yield fault(fields.node(key), "root's number is 0", "remove it", (_short(key),))
+                yield fault(fields.node(key), "root's number is 0", "remove it", (short_name(key),))
 
 
-def given(fields: Fields) -> Mapping[str, Fields | None]:
-    """The users that `fields` have by name. Raises BrokenError."""
-    users = fields[USERS]
-    return {} if users is None else users
-
-
-def merged(defaults: Fields, own: Fields) -> dict[str, Fields]:
-    """The users of a guest by name: those of the defaults with its own changes, and its own. Raises BrokenError."""
-    if USERS not in own:
-        return {name: fields for name, fields in given(defaults).items() if fields is not None}
-    if own[USERS] is None:
-        return {}
-    users = dict(given(defaults))
-    for name, fields in given(own).items():
-        above = users.get(name)
-        users[name] = fields.over(above) if fields is not None and above is not None else fields
-    return {name: fields for name, fields in users.items() if fields is not None}
-
-
-def check(users: Mapping[str, Fields], node: Node) -> Iterator[Fault]:
-    """What does not go together in the users of one guest; `node` is where they stand."""
-    numbers: dict[int, str] = {}
-    for name, fields in users.items():
-        rules = fields[SUDO]
-        if rules and _SUDO["true"] in rules and fields[PASSWORD] is None:
-            hint = "give password: HASH, or say sudo: nopasswd"
-            yield _at(fields, SUDO, node, "sudo asks for a password, and there is none", hint).under(name)
-        uid = fields[UID]
-        if uid is not None and (other := numbers.setdefault(uid, name)) != name:
-            message = f"the number {uid} is that of user {quoted(other)}"
-            yield _at(fields, UID, node, message, "give another").under(name)
-
-
-def check_files(users: Mapping[str, Fields | None], folder: Path, read: Read | None) -> Iterator[Fault]:
-    """What is wrong with the files of keys that users have by name."""
-    for name, fields in users.items() if read else ():
-        keys = fields[KEYS] if fields is not None else None
-        for path in () if keys is None else keys:
-            if fields is not None and read is not None and isinstance(path, Path):
-                try:
-                    keys_in(read(folder / path))
-                    continue
-                except OSError as error:
-                    message, hint = f"{quoted(str(path))} cannot be read: {error.strerror}", ""
-                    if not path.is_absolute():
-                        hint = "paths are relative to the folder of the list"
-                except GuestfarmError as error:
-                    message, hint = f"{path}: {error.message}", error.hint
-                yield fault(fields.node(KEYS), message, hint, (name, _short(KEYS)))
+def needs_password(rules: tuple[str, ...]) -> bool:
+    """Whether rules for sudo are those that ask for the user's password."""
+    return _SUDO["true"] in rules
 
 
 def keys_in(data: bytes) -> tuple[str, ...]:
@@ -254,9 +208,6 @@ def user(name: str, fields: Fields, folder: Path) -> User:
     )
 
 
-def _at(fields: Fields, key: Key[Any], node: Node, message: str, hint: str) -> Fault:
-    return fault(fields.node(key) if key in fields else node, message, hint, (_short(key),))
-
-
-def _short(key: Key[Any]) -> str:
+def short_name(key: Key[Any]) -> str:
+    """The key as it is in the list."""
     return key.name.rpartition(".")[2]

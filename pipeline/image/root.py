@@ -7,7 +7,7 @@ from uuid import UUID
 from pipeline.errors import ImageError
 from pipeline.image import blank, e2fsprogs, ext
 from pipeline.image.clone import clone
-from pipeline.image.layer import Entry, File, Layer
+from pipeline.image.layer import Entry, File, Layer, Removal, Symlink
 from pipeline.image.publish import publish
 from pipeline.image.tree import Tree
 
@@ -32,10 +32,16 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
 
 
 def _check_written(image: Path, layer: Iterable[Entry], uuid: UUID) -> None:
-    last = {entry.path: entry for entry in layer}
+    last: dict[str, Entry] = {}
+    for entry in layer:
+        if isinstance(entry, Removal):
+            last = {path: each for path, each in last.items() if not path.startswith(f"{entry.path}/")}
+        last[entry.path] = entry
     with ext.open(image, write=False) as filesystem:
         for path, entry in last.items():
             if isinstance(entry, File) and filesystem.read(path) != entry.content.read():
                 raise ImageError(f"/{path} is not what was written to it")
+            if isinstance(entry, Symlink) and filesystem.readlink(path) != entry.target:
+                raise ImageError(f"/{path} does not lead to where it shall")
         if filesystem.uuid != uuid:
             raise ImageError(f"the file system's UUID is {filesystem.uuid}, not {uuid}")

@@ -41,6 +41,13 @@ class Tree(Protocol):
         """
 
 
+class Symlinks(Protocol):
+    """The symlinks of a tree."""
+
+    def readlink(self, path: str) -> str | None:
+        """Where the symlink at `path` leads, none of whose directories is one; None if there is none."""
+
+
 class LayerTree:
     """The tree that a layer makes, read through once; it remembers the contents of the files that `keep` names."""
 
@@ -111,7 +118,7 @@ class LayerTree:
                 pass
 
 
-def resolve(tree: Tree, path: str) -> str:
+def resolve(tree: Symlinks, path: str) -> str:
     """The path without symlinks that `path` comes to in `tree`, whether there is something or not.
 
     Raises ImageError for a loop of symlinks.

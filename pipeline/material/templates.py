@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model import Guest, Nic, PutFile, Variables
+from pipeline.farm.model import Guest, Nic, Put, PutFile, Variables
 from pipeline.farm.readers import did_you_mean
 from pipeline.material.files import read
 
@@ -28,23 +28,48 @@ class _Mistake(Exception):  # noqa: N818  # it is the user's, and shown as a Gue
 
 def filled(guest: Guest) -> Guest:
     """The guest with the text in place of each template. Raises GuestfarmError, a line for each that fails; OSError."""
-    if not any(file.template for files in (guest.files, *(role.files for role in guest.roles)) for file in files):
+    if not any(map(_has_template, (guest.files, *(role.files for role in guest.roles)))):
         return guest
+    if guest in _known:
+        return _known[guest]
     facts = _facts(guest)
     faults: list[str] = []
 
-    def fill(files: tuple[PutFile, ...], *layers: Variables) -> tuple[PutFile, ...]:
-        if not any(file.template for file in files):
+    def fill(files: tuple[Put, ...], *layers: Variables) -> tuple[Put, ...]:
+        if not _has_template(files):
             return files
         values = {name: value for layer in layers for name, value in layer} | {"guest": facts}
-        return tuple(_filled(file, values, guest.name, faults) if file.template else file for file in files)
+        return tuple(
+            _filled(file, values, guest.name, faults) if isinstance(file, PutFile) and file.template else file
+            for file in files
+        )
 
     shared, own = guest.shared_variables, guest.variables
     roles = tuple(replace(role, files=fill(role.files, shared, role.variables, own)) for role in guest.roles)
     changed = replace(guest, roles=roles, files=fill(guest.files, shared, own))
     if faults:
         raise GuestfarmError("\n".join(faults))
+    _keep(guest, changed)
     return changed
+
+
+_known: dict[Guest, Guest] = {}
+"""Those that were filled in before: a run asks several times, whether all is well, what is stale, and what to write."""
+_MOST_KEPT = 1 << 26
+"""Characters of all texts in memory."""
+_kept = [0]
+
+
+def _keep(guest: Guest, changed: Guest) -> None:
+    files = [file for files in (changed.files, *(role.files for role in changed.roles)) for file in files]
+    size = sum(len(file.text or "") for file in files if isinstance(file, PutFile))
+    if _kept[0] + size <= _MOST_KEPT:
+        _kept[0] += size
+        _known[guest] = changed
+
+
+def _has_template(files: Iterable[Put]) -> bool:
+    return any(isinstance(file, PutFile) and file.template for file in files)
 
 
 def check(guests: Iterable[Guest]) -> None:

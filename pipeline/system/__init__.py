@@ -4,8 +4,8 @@ Pure: a guest and the tree of its base in, a layer out.
 
 Each module knows one matter: the distribution (which family a master is of, so where it keeps things), names (hostname,
 hosts), mounts (fstab), the resolver, what is regional (time zone, locale, keyboard), SELinux, SSH's host keys, users
-(accounts, homes), and the network tools, of which a master has one. `identity()` puts them together. Where cloud-init
-tells a guest who it is, nocloud has what that is told instead.
+(accounts, homes), files, systemd's units, and the network tools, of which a master has one. `identity()` puts them
+together. Where cloud-init tells a guest who it is, nocloud has what that is told instead.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,7 @@ from pipeline.farm.files import Walk
 from pipeline.farm.model import Guest, Identity
 from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal, text
+from pipeline.image.overlay import Overlay
 from pipeline.image.tree import Tree
 from pipeline.system import (
     distribution,
@@ -27,8 +28,10 @@ from pipeline.system import (
     resolver,
     selinux,
     ssh,
+    systemd,
 )
 from pipeline.system.accounts import Accounts
+from pipeline.system.distribution import Distribution
 
 RECIPE = 2
 """Raise it when the same guest gets other files: root disks made by an older recipe are stale."""
@@ -50,29 +53,29 @@ def identity(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes
     `read` reads the files of this machine that the list names, and `walk` the folders; `host_keys` are files of SSH
     host keys. Raises MasterError when the master lacks what that takes.
     """
-    return list(_entries(guest, tree, read, host_keys, walk))
-
-
-def _entries(guest: Guest, tree: Tree, read: Read, host_keys: Mapping[str, bytes], walk: Walk) -> Iterator[Entry]:
     system = distribution.of(tree, guest.base.master.family)
     by_files = guest.identity is Identity.FILES
-    yield from _by_files(guest, tree, system, host_keys) if by_files else _for_cloud_init(guest, tree)
-    yield text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444)
+    found = list(_by_files(guest, tree, system, host_keys) if by_files else _for_cloud_init(guest, tree))
+    found.append(text("etc/machine-id", f"{guest.machine_id}\n", mode=0o444))
     if tree.readlink("var/lib/dbus/machine-id") is None:
-        yield Removal("var/lib/dbus/machine-id")  # D-Bus takes systemd's when it has none of its own
-    yield from map(Removal, _MASTERS_OWN)
+        found.append(Removal("var/lib/dbus/machine-id"))  # D-Bus takes systemd's when it has none of its own
+    found += map(Removal, _MASTERS_OWN)
     if guest.users or guest.roles or guest.files:
         accounts = Accounts(tree)
         users = guest.users if by_files else ()
         accounts.add(users)
-        yield from accounts.entries()
-        yield from homes.entries(users, accounts, tree, read)
-        yield from files.entries(guest, accounts, tree, read, walk)
+        found += accounts.entries()
+        found += homes.entries(users, accounts, tree, read)
+    if guest.roles or guest.files or systemd.states(guest):
+        whole = Overlay(tree)  # so that later entries may build upon earlier ones
+        for entry in found:
+            whole.add(entry)
+        found += files.entries(guest, accounts, whole, read, walk) if guest.roles or guest.files else ()
+        found += systemd.entries(guest, whole, system)
+    return found
 
 
-def _by_files(
-    guest: Guest, tree: Tree, system: distribution.Distribution, host_keys: Mapping[str, bytes]
-) -> Iterator[Entry]:
+def _by_files(guest: Guest, tree: Tree, system: Distribution, host_keys: Mapping[str, bytes]) -> Iterator[Entry]:
     yield from names.entries(guest, tree, system)
     yield from mounts.entries(guest, tree)
     yield from network.entries(guest, tree, system)

@@ -1,55 +1,100 @@
-"""Files that the list puts into the guest: of its roles, in their order, and its own at last."""
+"""Files that the list puts into the guest, or removes: of its roles, in their order, and its own at last."""
 
+import stat
 from collections.abc import Iterator, Sequence
 
 from pipeline.errors import MasterError, quoted
 from pipeline.farm.files import Walk
-from pipeline.farm.model import Guest, PutFile, TreeItem
+from pipeline.farm.model import Absent, Guest, Put, PutDirectory, PutFile, PutLink, TreeItem
 from pipeline.farm.readers import did_you_mean
 from pipeline.farm.users import Read
-from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Symlink
-from pipeline.image.tree import Tree, resolve
+from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Removal, Symlink
+from pipeline.image.overlay import Overlay
+from pipeline.image.tree import resolve
 from pipeline.system.accounts import Accounts
 
 
-def entries(guest: Guest, accounts: Accounts, tree: Tree, read: Read, walk: Walk) -> Iterator[Entry]:
-    """The files; directories that are missing on the way are root's. Raises MasterError, and OSError of `read`."""
+def entries(guest: Guest, accounts: Accounts, tree: Overlay, read: Read, walk: Walk) -> Iterator[Entry]:
+    """The files, which are in `tree` from then on; directories that are missing on the way are root's.
+
+    Raises MasterError, and OSError of `read`.
+    """
     for role in guest.roles:
         if role.tree is not None:
-            yield from (found for item in walk(role.tree) if (found := _item(item, tree)) is not None)
+            for item in walk(role.tree):
+                yield from _added(_item(item, tree), tree)
         for file in role.files:
-            yield _file(file, accounts, tree, read)
+            yield from _added(_put(file, accounts, tree, read), tree)
     for file in guest.files:
-        yield _file(file, accounts, tree, read)
+        yield from _added(_put(file, accounts, tree, read), tree)
 
 
-def _item(item: TreeItem, tree: Tree) -> Entry | None:
-    """An item of a tree, which is root's; None for a directory that the master has, which stays as it is."""
+def _added(found: Iterator[Entry], tree: Overlay) -> Iterator[Entry]:
+    for entry in found:
+        tree.add(entry)
+        yield entry
+
+
+def _item(item: TreeItem, tree: Overlay) -> Iterator[Entry]:
+    """An item of a tree, which is root's; nothing for a directory that is there, which stays as it is."""
     metadata = Metadata(mode=item.mode)
     if item.data is not None:
-        return File(_place(item.path, tree), metadata, Content.of(item.data))
-    if item.target is not None:
-        return Symlink(_place(item.path, tree), metadata, item.target)
-    return None if tree.names(item.path) or tree.exists(item.path) else Directory(_place(item.path, tree), metadata)
+        yield File(_free(item.path, tree), metadata, Content.of(item.data))
+    elif item.target is not None:
+        yield from _link(item.path, metadata, item.target, tree)
+    elif not tree.names(item.path) and not tree.exists(item.path):
+        yield Directory(tree.place(item.path), metadata)
 
 
-def _file(file: PutFile, accounts: Accounts, tree: Tree, read: Read) -> Entry:
-    path = str(file.path).lstrip("/")
-    uid = accounts.uid(file.owner)
+def _put(put: Put, accounts: Accounts, tree: Overlay, read: Read) -> Iterator[Entry]:
+    path = str(put.path).lstrip("/")
+    if isinstance(put, Absent):
+        yield Removal(tree.place(path))
+        return
+    uid, gid = _owner(put, accounts)
+    match put:
+        case PutLink():
+            yield from _link(path, Metadata(mode=0o777, uid=uid, gid=gid), put.target, tree)
+        case PutDirectory():
+            # A symlink that leads to a directory stays: what it leads to is meant, as with /lib where /usr is merged.
+            real = resolve(tree, path)
+            if not stat.S_ISDIR(tree.mode(real) or stat.S_IFDIR):
+                raise MasterError(f"file /{path}: it is a file, and shall be a directory", "remove it by absent: true")
+            mode = 0o755 if put.mode is None else put.mode
+            yield Directory(real, Metadata(mode=mode, uid=uid, gid=gid))
+        case PutFile():
+            data = read(put.source) if put.source is not None else (put.text or "").encode()
+            mode = 0o644 if put.mode is None else put.mode
+            yield File(_free(path, tree), Metadata(mode=mode, uid=uid, gid=gid), Content.of(data))
+
+
+def _owner(put: PutFile | PutDirectory | PutLink, accounts: Accounts) -> tuple[int, int]:
+    path = str(put.path).lstrip("/")
+    uid = accounts.uid(put.owner)
     if uid is None:
-        raise _unknown(path, "user", file.owner, accounts.users())
-    gid = accounts.first_group(file.owner) if file.group is None else accounts.gid(file.group)
+        raise _unknown(path, "user", put.owner, accounts.users())
+    gid = accounts.first_group(put.owner) if put.group is None else accounts.gid(put.group)
     if gid is None:
-        raise _unknown(path, "group", str(file.group), accounts.groups())
-    data = read(file.source) if file.source is not None else (file.text or "").encode()
-    mode = 0o644 if file.mode is None else file.mode
-    return File(_place(path, tree), Metadata(mode=mode, uid=uid, gid=gid), Content.of(data))
+        raise _unknown(path, "group", str(put.group), accounts.groups())
+    return uid, gid
 
 
-def _place(path: str, tree: Tree) -> str:
-    """The path with the symlinks of the directories followed: two ways to one file are one file."""
-    above, _, name = path.rpartition("/")
-    return f"{resolve(tree, above)}/{name}".lstrip("/")
+def _link(path: str, metadata: Metadata, target: str, tree: Overlay) -> Iterator[Entry]:
+    """The symlink, in place of a file, or of a directory that is empty."""
+    place = tree.place(path)
+    if stat.S_ISDIR(tree.mode(place) or 0) and not tree.names(place):
+        yield Removal(place)
+        yield Symlink(place, metadata, target)
+    else:
+        yield Symlink(_free(path, tree), metadata, target)
+
+
+def _free(path: str, tree: Overlay) -> str:
+    """The place of `path`, at which there is no directory. Raises MasterError."""
+    place = tree.place(path)
+    if stat.S_ISDIR(tree.mode(place) or 0):
+        raise MasterError(f"file /{path}: there is a directory", "remove it by absent: true before")
+    return place
 
 
 def _unknown(path: str, kind: str, name: str, known: Sequence[str]) -> MasterError:

@@ -12,18 +12,20 @@ from pipeline import hypervisor, system
 from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Base, Disk, Guest, Identity, Master, Nic, PutFile, Role, User
+from pipeline.farm.model import Allocation, Base, Disk, Guest, Identity, Master, Nic, Put, PutFile, Role, User
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, seed, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
-from pipeline.system import homes, resolver, selinux
+from pipeline.system import homes, resolver, selinux, systemd
 from pipeline.tasks import base, header, host_keys
 from pipeline.tasks.site import Site
 
 ROOT, _SWAP, SEED, _KERNEL, _INITRD = "root.img", "swap.img", "seed.img", "vmlinuz", "initrd.img"
+_MOST_FILES = 100
+"""How many files of a role are on record one by one."""
 BOOT_FILES = (_KERNEL, _INITRD)
 """The kernel of a guest's master, and its initrd: they belong to the modules on the root disk."""
 
@@ -54,7 +56,9 @@ def roots(site: Site) -> Tasks:
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
                 "roles": partial(_roles, guest) if guest.roles else None,
+                "order of roles": ", ".join(role.name for role in guest.roles) if len(guest.roles) > 1 else None,
                 "files": partial(_own_files, guest) if guest.files else None,
+                "units": _units(guest),
                 "family": guest.base.master.family,
                 "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
@@ -249,9 +253,13 @@ def users(users: tuple[User, ...]) -> dict[str, Json] | None:
     return {user.name: _digest(user) for user in users} or None
 
 
-def _roles(guest: Guest) -> list[Json] | None:
-    """What is on record of roles: in their order, each with a digest of all that comes with it."""
-    return [f"{role.name} {_role_digest(role)}" for role in templates.filled(guest).roles] or None
+def _units(guest: Guest) -> dict[str, Json] | None:
+    return {name: state for name, (state, _) in sorted(systemd.states(guest).items())} or None
+
+
+def _roles(guest: Guest) -> dict[str, Json] | None:
+    """What is on record of roles: digests of what comes with each."""
+    return {role.name: _role(role) for role in templates.filled(guest).roles} or None
 
 
 def _own_files(guest: Guest) -> dict[str, Json] | None:
@@ -259,15 +267,35 @@ def _own_files(guest: Guest) -> dict[str, Json] | None:
 
 
 @cache
-def _role_digest(role: Role) -> str:
-    tree = walk(role.tree) if role.tree is not None else ()
-    return _short([tree, _files(role.files)])
+def _role(role: Role) -> dict[str, Json]:
+    """What is on record of a role: a digest for each of its files, or for each folder where these are many."""
+    tree: dict[str, Json] = {f"/{item.path}": _short(item) for item in walk(role.tree)} if role.tree is not None else {}
+    return {"tree": _grouped(tree), "files": _grouped(_files(role.files) or {})}
+
+
+def _grouped(digests: dict[str, Json]) -> dict[str, Json]:
+    """Digests by paths; of folders, if there would be so many that ten thousand records of them are a burden."""
+    depth = max((path.count("/") for path in digests), default=0)
+    while len(digests) > _MOST_FILES and depth > 1:
+        depth -= 1
+        groups: dict[str, list[Json]] = {}
+        for path, digest in digests.items():
+            groups.setdefault("/".join(path.split("/")[: depth + 1]), []).append([path, digest])
+        digests = {path: _short(group) for path, group in groups.items()}
+    return digests if len(digests) <= _MOST_FILES else {"/": _short(digests)}
 
 
 @cache
-def _files(files: tuple[PutFile, ...]) -> dict[str, Json] | None:
+def _files(files: tuple[Put, ...]) -> dict[str, Json] | None:
     """What is on record of files: for each path, a digest of what it has and is."""
-    return {str(file.path): _short([replace(file, source=None), _data(file)]) for file in files} or None
+    return {str(file.path): _file_digest(file, number) for number, file in enumerate(files)} or None
+
+
+def _file_digest(file: Put, number: int) -> str:
+    """A digest of a file; of directories, symlinks and removals, also of which one it is: their order matters."""
+    if isinstance(file, PutFile):
+        return _short([replace(file, source=None), _data(file)])
+    return _short([number, file])
 
 
 def _data(file: PutFile) -> bytes | None:

@@ -118,7 +118,7 @@ def test_all_mistakes_are_shown_at_once(farm: Workshop) -> None:
     [
         ("template: app.conf.j2", "template: none.j2", "template: 'none.j2' cannot be read: No such file"),
         ("template: app.conf.j2", "template: true", "template: true goes with a text"),
-        ("template: app.conf.j2", "template: app.conf.j2, text: a", "a file has either a text, a source or a template"),
+        ("template: app.conf.j2", "template: app.conf.j2, text: a", "it is one thing: a file with a text"),
         ("{port: 8080}", "{guest: a}", "vars.guest: expected the name of a variable like port, found 'guest'"),
         ("{port: 8080}", "{1a: a}", "vars.1a: expected the name of a variable like port, found '1a'"),
         ("{port: 8080}", "{port: {a: b}}", "vars.port: expected a text, or a list of texts, found a mapping"),

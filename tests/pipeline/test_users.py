@@ -60,7 +60,7 @@ def test_hashes_are_said_nowhere(farm: Workshop) -> None:
     assert "web" in json.dumps(manifest)
     farm.change_list("$y$j9T$F5", "$y$j9T$F6")
     info = farm.doit("info", "root:deb01", check=False).output
-    assert "users: root changed" in info
+    assert "user root changed" in info
     for text in (json.dumps(manifest), info, *(path.read_text() for path in farm.path("logs").rglob("*.log"))):
         assert "$y$" not in text
 

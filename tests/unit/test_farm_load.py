@@ -27,6 +27,7 @@ from pipeline.farm.model import (
     LibvirtType,
     Master,
     Nic,
+    PutFile,
     Tar,
     Xen,
     XenDevices,
@@ -301,11 +302,12 @@ def test_brackets_in_texts_are_no_ranges(tmp_path: Path) -> None:
 """
     listed = load_guests(tmp_path, guests, "{master: debian, network: none}")
     one, first, second = listed.guests.values()
-    assert [file.text for file in one.files] == ["[main]\n", "x[1:2]"]
+    assert [file.text for file in one.files if isinstance(file, PutFile)] == ["[main]\n", "x[1:2]"]
     assert dict(one.variables) == {"list": ("[a]", "b"), "slice": "[1:2]"}
     assert (one.users[0].comment, one.description) == ("[staff]", "web [old]")
-    assert [file.text for file in second.files] == ["[1:2]", "[1:9]\n[main]"]
-    assert [guest.files[1].owner for guest in (first, second)] == ["user1", "user2"]
+    assert [file.text for file in second.files if isinstance(file, PutFile)] == ["[1:2]", "[1:9]\n[main]"]
+    owners = [file.owner for guest in (first, second) for file in guest.files[1:] if isinstance(file, PutFile)]
+    assert owners == ["user1", "user2"]
     assert dict(second.variables) == {"port": "8002", "name": "[a]"}
     assert second.description == "number 2"
 

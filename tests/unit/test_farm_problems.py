@@ -43,9 +43,9 @@ def problems(text: str | bytes, needs: dict[str, int] | None = None) -> list[str
 A_SIZE = "expected a size like 512M, found"
 AN_ADDRESS = "expected an address with its prefix length like 10.0.0.11/24, found"
 GUEST_KEYS = (
-    "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, roles, files, vars,"
-    " host_keys, identity, timezone, locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff, on_reboot,"
-    " on_crash, description, firmware, xen, libvirt, qemu, vmware"
+    "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, roles, files, units,"
+    " vars, host_keys, identity, timezone, locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff,"
+    " on_reboot, on_crash, description, firmware, xen, libvirt, qemu, vmware"
 )
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"

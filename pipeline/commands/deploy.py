@@ -12,10 +12,11 @@ from pipeline.errors import GuestfarmError
 from pipeline.farm.model import Guest
 from pipeline.farm.units import approximate_size
 from pipeline.host import deploy
-from pipeline.host.deploy import Outcome
+from pipeline.host.built import Built
 from pipeline.host.down import check_down
 from pipeline.host.draft import Owner
 from pipeline.host.store import Deployed, Store
+from pipeline.host.update import Outcome
 from pipeline.image import blank
 from pipeline.tasks import deployment
 from pipeline.tasks.guest import names
@@ -86,7 +87,7 @@ class _Installs(SiteCommand):
         """The image store of this host."""
         return Store(Path(self.site.farm.images))
 
-    def built(self, guest: Guest) -> deploy.Built:
+    def built(self, guest: Guest) -> Built:
         """What the build has of a guest."""
         return deployment.built(self.site, guest, self.tasks)
 

@@ -53,6 +53,7 @@ class _LookCommand(SiteCommand):
     """A command that reads from a disk of a guest."""
 
     takes_guests = True
+    doc_description = "Reads the deployed disk, else the built one, without mounting it, also while the guest runs."
     least: ClassVar[int]
     """How many arguments it needs."""
 
@@ -102,7 +103,6 @@ class Files(_LookCommand):
     name = "files"
     doc_purpose = "list files on a guest's disk"
     doc_usage = "GUEST [PATH ...]"
-    doc_description = "Reads the deployed disk, else the built one, without mounting it, also while the guest runs."
     cmd_options = (_RECURSIVE, _NAMES, _LONG, DISK, BUILT)
     least = 1
 
@@ -117,18 +117,22 @@ class Files(_LookCommand):
                 self.outstream.write(escaped(each.path) + "\n" if self._names else _line(each))
 
 
-class Cat(_LookCommand):
+class _ContentsCommand(_LookCommand):
+    """A command that reads what files have in them."""
+
+    cmd_options = (DISK, BUILT)
+
+    def _execute(self, disk: str, built: bool, pos_args: list[str]) -> int:
+        return self._read(disk, built, pos_args)
+
+
+class Cat(_ContentsCommand):
     """Prints files of a guest's disk."""
 
     name = "cat"
     doc_purpose = "print files of a guest's disk"
     doc_usage = "GUEST PATH ..."
-    doc_description = Files.doc_description
-    cmd_options = (DISK, BUILT)
     least = 2
-
-    def _execute(self, disk: str, built: bool, pos_args: list[str]) -> int:
-        return self._read(disk, built, pos_args)
 
     def look(self, filesystem: FileSystem, arguments: Sequence[str]) -> None:
         """Print the bytes of each file, as they are."""
@@ -137,18 +141,13 @@ class Cat(_LookCommand):
                 sys.stdout.buffer.write(chunk)
 
 
-class Get(_LookCommand):
+class Get(_ContentsCommand):
     """Copies from a guest's disk to the host."""
 
     name = "get"
     doc_purpose = "copy files and directories from a guest's disk"
     doc_usage = "GUEST PATH ... DESTINATION"
-    doc_description = Files.doc_description
-    cmd_options = (DISK, BUILT)
     least = 3
-
-    def _execute(self, disk: str, built: bool, pos_args: list[str]) -> int:
-        return self._read(disk, built, pos_args)
 
     def look(self, filesystem: FileSystem, arguments: Sequence[str]) -> None:
         """Copy what is at each path into the folder that the last argument names, or to that name."""

@@ -7,7 +7,7 @@ from pipeline.doit_glue import ArtifactTask
 from pipeline.errors import MasterError
 from pipeline.farm.model import Guest
 from pipeline.host import receipt
-from pipeline.host.deploy import Built
+from pipeline.host.built import Built
 from pipeline.tasks import master
 from pipeline.tasks.guest import BOOT_FILES, names
 from pipeline.tasks.site import Site

@@ -26,8 +26,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_guest_that_is_down(disk: Path) -> None:
     with down(disk.parents[1], "deb01", [disk]):
         disk.write_bytes(b"grown")
-    with down(disk.parents[1], "deb01", [disk]):
-        pass
+    with down(disk.parents[1], "deb01", [disk]):  # the lock was given back
+        assert disk.read_bytes() == b"grown"
 
 
 def test_a_guest_that_runs(disk: Path) -> None:

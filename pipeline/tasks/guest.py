@@ -1,8 +1,6 @@
 """root:G, swap:G, disk:G:NAME and config:G: what is one guest's own."""
 
-import hashlib
-from collections.abc import Callable, Hashable
-from dataclasses import replace
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,20 +10,18 @@ from pipeline import hypervisor, system
 from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Base, Disk, Guest, Identity, Master, Nic, Put, PutFile, Role, User
+from pipeline.farm.model import Allocation, Base, Disk, Guest, Identity, Master
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, seed, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk
-from pipeline.system import homes, resolver, selinux, systemd
-from pipeline.tasks import base, header, host_keys
+from pipeline.system import resolver, selinux
+from pipeline.tasks import base, header, host_keys, records
 from pipeline.tasks.site import Site
 
 ROOT, _SWAP, SEED, _KERNEL, _INITRD = "root.img", "swap.img", "seed.img", "vmlinuz", "initrd.img"
-_MOST_FILES = 100
-"""How many files of a role are on record one by one."""
 BOOT_FILES = (_KERNEL, _INITRD)
 """The kernel of a guest's master, and its initrd: they belong to the modules on the root disk."""
 
@@ -55,10 +51,10 @@ def roots(site: Site) -> Tasks:
                 "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
-                "roles": partial(_roles, guest) if guest.roles else None,
+                "roles": partial(records.roles, guest) if guest.roles else None,
                 "order of roles": ", ".join(role.name for role in guest.roles) if len(guest.roles) > 1 else None,
-                "files": partial(_own_files, guest) if guest.files else None,
-                "units": _units(guest),
+                "files": partial(records.own_files, guest) if guest.files else None,
+                "units": records.units(guest),
                 "family": guest.base.master.family,
                 "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
@@ -160,8 +156,8 @@ def _by_files(guest: Guest) -> dict[str, Json | Callable[[], Json]]:
     """What tells a guest who it is, where that is on its root disk."""
     return {
         "name": guest.name,
-        "network": [network(nic) for nic in guest.nics],
-        "users": asking(users, guest.users),
+        "network": [records.network(nic) for nic in guest.nics],
+        "users": records.asking(records.users, guest.users),
         "host keys": None if guest.host_keys is None else [*guest.host_keys],
         "time zone": guest.timezone,
         "locale": guest.locale,
@@ -239,92 +235,3 @@ def _image(each: Disk) -> str:
 def _mounts(guest: Guest) -> list[Any] | None:
     """What root's fstab has of other disks; None where that is nothing, as it was before there were any."""
     return [[str(each.uuid), str(each.mount), each.filesystem] for each in guest.disks if each.mount] or None
-
-
-@cache
-def asking(question: Callable[[Any], Json], of: Hashable) -> Callable[[], Json]:
-    """An input to be asked: one for all guests of which the same is asked, so that it is asked and kept once."""
-    return partial(question, of)
-
-
-@cache  # guests share them
-def users(users: tuple[User, ...]) -> dict[str, Json] | None:
-    """What is on record of users, the files that they name included; what they are is nobody's business."""
-    return {user.name: _digest(user) for user in users} or None
-
-
-def _units(guest: Guest) -> dict[str, Json] | None:
-    return {name: state for name, (state, _) in sorted(systemd.states(guest).items())} or None
-
-
-def _roles(guest: Guest) -> dict[str, Json] | None:
-    """What is on record of roles: digests of what comes with each."""
-    return {role.name: _role(role) for role in templates.filled(guest).roles} or None
-
-
-def _own_files(guest: Guest) -> dict[str, Json] | None:
-    return _files(templates.filled(guest).files)
-
-
-@cache
-def _role(role: Role) -> dict[str, Json]:
-    """What is on record of a role: a digest for each of its files, or for each folder where these are many."""
-    tree: dict[str, Json] = {f"/{item.path}": _short(item) for item in walk(role.tree)} if role.tree is not None else {}
-    return {"tree": _grouped(tree), "files": _grouped(_files(role.files) or {})}
-
-
-def _grouped(digests: dict[str, Json]) -> dict[str, Json]:
-    """Digests by paths; of folders, if there would be so many that ten thousand records of them are a burden."""
-    depth = max((path.count("/") for path in digests), default=0)
-    while len(digests) > _MOST_FILES and depth > 1:
-        depth -= 1
-        groups: dict[str, list[Json]] = {}
-        for path, digest in digests.items():
-            groups.setdefault("/".join(path.split("/")[: depth + 1]), []).append([path, digest])
-        digests = {path: _short(group) for path, group in groups.items()}
-    return digests if len(digests) <= _MOST_FILES else {"/": _short(digests)}
-
-
-@cache
-def _files(files: tuple[Put, ...]) -> dict[str, Json] | None:
-    """What is on record of files: for each path, a digest of what it has and is."""
-    return {str(file.path): _file_digest(file, number) for number, file in enumerate(files)} or None
-
-
-def _file_digest(file: Put, number: int) -> str:
-    """A digest of a file; of directories, symlinks and removals, also of which one it is: their order matters."""
-    if isinstance(file, PutFile):
-        return _short([replace(file, source=None), _data(file)])
-    return _short([number, file])
-
-
-def _data(file: PutFile) -> bytes | None:
-    return None if file.source is None else read(file.source)
-
-
-def _short(facts: object) -> str:
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-def _digest(user: User) -> str:
-    return _short(replace(user, keys=None if user.keys is None else tuple(homes.authorized(user, read))))
-
-
-def network(nic: Nic) -> dict[str, Any]:
-    """What root has of a network card. What is as it was before there was more stands as it did."""
-    addresses = [*map(str, nic.addresses), *(["dhcp"] if nic.dhcp4 else [])]
-    more = {
-        "dhcp6": nic.dhcp6,
-        "accept RA": {None: "", True: "yes", False: "no"}[nic.accept_ra],
-        "routes": [f"{route.to} via {route.via}" for route in nic.routes],
-        "search": list(nic.search),
-        "MTU": nic.mtu,
-        "VLAN": nic.vlan,
-    }
-    return {
-        "mac": nic.mac,
-        "address": ", ".join(addresses),
-        "gateway": ", ".join(map(str, nic.gateways)) or "None",
-        "nameservers": [str(server) for server in nic.nameservers],
-        **{name: value for name, value in more.items() if value},
-    }

@@ -10,7 +10,8 @@ from pipeline.image import fat, seed
 from pipeline.material.files import read
 from pipeline.system import nocloud
 from pipeline.tasks import host_keys
-from pipeline.tasks.guest import SEED, asking, network, users
+from pipeline.tasks.guest import SEED
+from pipeline.tasks.records import asking, network, users
 from pipeline.tasks.site import Site
 
 

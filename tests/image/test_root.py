@@ -128,6 +128,15 @@ def test_of_a_master_with_symlinks_that_lead_astray(tmp_path: Path) -> None:
     assert images.leads_to(image, "real/hostname") == "/etc/motd"
 
 
+def test_of_a_master_whose_names_are_made_at_boot(tmp_path: Path) -> None:
+    """What leads into /run is looked after by a service of the guest."""
+    layer = [*(entry for entry in NETWORKD if entry.path != "etc/hostname"), link("etc/hostname", "../run/hostname")]
+    image = build(images.populated(tmp_path, layer), guest())
+    assert images.leads_to(image, "etc/hostname") == "../run/hostname"
+    assert images.leads_to(image, "etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
+    assert "run" not in images.names(image, "")
+
+
 def test_two_interfaces_and_dhcp(tmp_path: Path) -> None:
     nics = (nic(None), nic("fd00::5/64", "fd00::1", mac="00:16:3e:00:00:02"))
     image = build(images.populated(tmp_path, IFUPDOWN), guest(nics=nics))
@@ -183,6 +192,10 @@ def test_names_in_large_indexed_directories(tmp_path: Path) -> None:
 
 
 LACKING = {
+    "an immutable system": (
+        [*IFUPDOWN, text("ostree/repo/config", "")],
+        "what Guestfarm writes to /etc might not be seen",
+    ),
     "no network tool": ([text("etc/hostname", "")], "no network tool that is known"),
     "Red Hat's ifup": ([text("sbin/ifup", ""), text("etc/sysconfig/network", "")], "no network tool that is known"),
     "SSH without systemd": ([text("usr/sbin/sshd", ""), text("sbin/ifup", "")], "an SSH server but no systemd"),

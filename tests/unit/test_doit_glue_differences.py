@@ -47,6 +47,24 @@ CARD: dict[str, Json] = {"mac": "00:16:3e:00:00:01", "address": "10.0.0.11/24", 
                 "text: and 3 lines more",
             ],
         ),
+        (
+            {"users": {"ops": "0" * 16}},
+            {"users": {"ops": "1" * 16, "web": "2" * 16}},
+            ["user ops changed", "user web is new"],
+        ),
+        ({"users": {"ops": "0" * 16}}, {"users": None}, ["user ops is gone"]),
+        ({"files": {"/etc/motd": "0" * 16}}, {"files": {"/etc/motd": "1" * 16}}, ["file /etc/motd changed"]),
+        (
+            {"units": {"a.service": "enabled", "b.service": "enabled"}},
+            {"units": {"b.service": "masked", "c.timer": "disabled"}},
+            ["unit a.service is not enabled any more", "unit b.service masked", "unit c.timer disabled"],
+        ),
+        (
+            {"roles": {"web": {"tree": {}, "files": {"/etc/a": "0" * 16}}}},
+            {"roles": {"web": {"tree": {"/etc/b": "2" * 16}, "files": {"/etc/a": "1" * 16}}, "db": {"files": {}}}},
+            ["role web: file /etc/b is new", "role web: file /etc/a changed", "role db is new"],
+        ),
+        ({"names and addresses": "0" * 16}, {"names and addresses": "1" * 16}, ["names and addresses changed"]),
     ],
 )
 def test_in_words(before: dict[str, Json], after: dict[str, Json], lines: list[str]) -> None:

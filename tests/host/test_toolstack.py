@@ -32,6 +32,21 @@ XL = {
     },
 }
 
+# As xl of Xen 4.17.7, Debian's 4.17.7+13-g2445b30a44-0+deb12u1, printed it in runs of `make test-xen`.
+XL_4_17 = {
+    """\
+Name                                        ID   Mem VCPUs\tState\tTime(s)
+Domain-0                                     0   640     1     r-----     188.8
+debian-pv                                    1   256     1     -b----     117.1
+debian-pvh                                   2   256     1     -b----     180.7
+""": {"Domain-0": "running", "debian-pv": "running", "debian-pvh": "running"},
+    """\
+Name                                        ID   Mem VCPUs\tState\tTime(s)
+Domain-0                                     0   640     1     r-----     261.5
+debian-pvh                                   3   256     1     --p---       0.0
+""": {"Domain-0": "running", "debian-pvh": "paused"},
+}
+
 VIRSH_HEAD = " Id   Name       State\n---------------------------\n"
 VIRSH = {
     "": {},
@@ -49,6 +64,11 @@ VIRSH = {
 @pytest.mark.parametrize(("rows", "expected"), XL.items())
 def test_what_xl_lists(rows: str, expected: dict[str, str]) -> None:
     assert xl.parse(XL_HEAD + rows) == expected
+
+
+@pytest.mark.parametrize(("listed", "expected"), XL_4_17.items())
+def test_what_xl_of_xen_has_listed(listed: str, expected: dict[str, str]) -> None:
+    assert xl.parse(listed) == expected
 
 
 @pytest.mark.parametrize(("rows", "expected"), VIRSH.items())

@@ -107,8 +107,10 @@ def _full(target: Path, draft: Path, room: int) -> ImageError:
 def _sync(path: Path, mode: int) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        os.fchmod(descriptor, mode)
-        if os.fstat(descriptor).st_nlink == 1:  # what has another name was synced when it got that one
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != mode:  # to give it the mode that it has would be a change to be synced
+            os.fchmod(descriptor, mode)
+        if status.st_nlink == 1:  # what has another name was synced when it got that one
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

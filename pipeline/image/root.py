@@ -8,7 +8,7 @@ from pipeline.errors import ImageError
 from pipeline.image import blank, e2fsprogs, ext
 from pipeline.image.clone import clone
 from pipeline.image.layer import Entry, File, Layer, Removal, Symlink
-from pipeline.image.publish import publish
+from pipeline.image.publish import SECRET, publish
 from pipeline.image.tree import Tree
 
 
@@ -26,6 +26,7 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
             in_superblock = filesystem.can_change_uuid
             if in_superblock:
                 filesystem.uuid = uuid
+                draft.chmod(SECRET)  # before it is synced, and not once more after that
         if not in_superblock:
             e2fsprogs.change_uuid(draft, uuid)
         _check_written(draft, layer, uuid)

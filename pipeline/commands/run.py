@@ -94,7 +94,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                 self._explain(getattr(error, "not_found", None))
                 raise
             # A task of the user's own may depend on some that were left out.
-            self.task_list = self.loader.load_tasks(cmd=self, pos_args=self.sel_tasks)
+            self.task_list = self.loader.load_tasks(cmd=self, pos_args=self.sel_tasks or [])
             return self._control(auto_delayed_regex)
         return control
 

@@ -138,3 +138,10 @@ def descriptor_in(packed: Path) -> str:
     data = packed.read_bytes()
     offset, sectors = struct.unpack_from("<QQ", data, 28)
     return data[offset * 512 : (offset + sectors) * 512].rstrip(b"\0").decode()
+
+
+def test_a_task_of_the_user_asks_for_it(farm: Workshop) -> None:
+    with (farm.folder / "dodo.py").open("a") as dodo:
+        dodo.write(f"\n\ndef task_mine():\n    return {{'actions': None, 'task_dep': ['{VMDK}']}}\n")
+    assert farm.doit().executed == [VMDK]
+    assert farm.doit().executed == []

@@ -1,6 +1,7 @@
 """Overlays: a tree as it will be once a layer is written into it."""
 
 import stat
+from functools import cache
 
 from pipeline.image.layer import Directory, Entry, File, Metadata, Removal, Symlink
 from pipeline.image.tree import Tree, resolve
@@ -54,6 +55,9 @@ class _Real:
 
     def __init__(self, below: Tree) -> None:
         self._below = below
+        # What is below is asked for again and again, and stays as it is while there is an overlay on it.
+        self._readlink = cache(below.readlink)
+        self._mode = cache(below.mode)
         self._entries: dict[str, Entry] = {}
         self._fresh: set[str] = set()
         """Directories in which nothing of the tree below can be seen."""
@@ -76,7 +80,7 @@ class _Real:
         entry = self._entries.get(path)
         if entry is not None:
             return entry.target if isinstance(entry, Symlink) else None
-        return None if self._is_hidden(path) else self._below.readlink(path)
+        return None if self._is_hidden(path) else self._readlink(path)
 
     def names(self, path: str) -> list[str]:
         """The names in the directory `path`."""
@@ -93,7 +97,7 @@ class _Real:
         """Type and permissions."""
         entry = self._entries.get(path)
         if entry is None:
-            below = None if self._is_hidden(path) else self._below.mode(path)
+            below = None if self._is_hidden(path) else self._mode(path)
             return below if path or below is not None else stat.S_IFDIR | 0o755
         if isinstance(entry, File | Directory | Symlink):
             return _TYPES[type(entry)] | entry.metadata.mode

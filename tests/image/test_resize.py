@@ -149,10 +149,10 @@ def test_nearly_all_is_saved_before_resize2fs_starts(image_of_format: Path, tmp_
     if images.header(image)["Block size"] == "1024":
         pytest.skip("resized in a copy")
     os.truncate(image, LARGE)
-    before = digest(image)
+    before, changed = digest(image), image.stat().st_mtime_ns
     saved, trace = tmp_path / "undo", tmp_path / "trace"
     overwritten.save(image, LARGE, saved)
-    assert digest(image) == before
+    assert image.stat().st_mtime_ns == changed
     run("strace", "-y", "-o", trace, "-e", "trace=pwrite64", "resize2fs", "-z", saved, image)
     assert sum(str(saved) in line for line in trace.read_text().splitlines()) < 40
     images.check(image)
@@ -388,7 +388,7 @@ resize.plan(disk, shrink=True).carry_out()
     def test_between_the_programs(self, size: int, prepared: Path, tmp_path: Path) -> None:
         """Our own steps: each call that changes something for others to see."""
         need_programs("strace")
-        calls = "trace=ftruncate,truncate,mkdir,rmdir,unlink,unlinkat,fsync,fallocate"
+        calls = "trace=ftruncate,truncate,mkdir,rmdir,unlink,unlinkat,fsync"
         before = None
         for number in range(1, 100):
             image = copied(prepared, make(tmp_path / f"{size}-{number}") / "disk.img")

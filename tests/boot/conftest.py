@@ -45,6 +45,7 @@ _VARIANTS = """\
             mtu: 1400
             vlan: 10
         master: networkd
+        units: {enable: getty@tty3, mask: apt-daily.timer}
         memory: 512M
         root: 2G
         host_keys: first-boot
@@ -265,6 +266,7 @@ _DEBIAN_FACTS = {
     "links": "ip -o link",
     "complaints of networkd": "journalctl --boot --output=cat --unit=systemd-networkd --priority=warning",
     "SSH socket": "systemctl is-active ssh.socket",
+    "units": "systemctl is-enabled getty@tty3.service apt-daily.timer",
     "host keys": "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done",
     "host keys for clients": "ssh-keyscan -T 60 localhost 2>/dev/null | ssh-keygen -lf -",
 }

@@ -119,6 +119,11 @@ def test_listens_for_ssh_as_its_master_does(debian: Boot) -> None:
     assert debian.facts["SSH socket"] == ("active" if debian.guest.name == "networkd" else "inactive")
 
 
+def test_has_units_as_the_list_says(debian: Boot) -> None:
+    states = debian.facts["units"].split()
+    assert states == (["enabled", "masked"] if debian.guest.units.mask else ["disabled", "enabled"])
+
+
 def test_has_the_ssh_host_keys_that_were_told_before(debian: Boot) -> None:
     told = debian.domain.disks[0].with_name("ssh_host_keys.pub")
     with ext.open(debian.domain.disks[0], write=False) as before:

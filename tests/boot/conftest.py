@@ -141,6 +141,15 @@ def example() -> Iterator[Workshop]:
 
 
 @pytest.fixture(scope="session")
+def debian_tar() -> Iterator[Path]:
+    """The root file system of the example's master alone, kept as well."""
+    with _kept("example") as workshop:
+        shutil.copy(ROOT / "guests.yaml", workshop.folder)
+        workshop.doit("master:debian")
+        yield workshop.path("masters/debian/rootfs.tar")
+
+
+@pytest.fixture(scope="session")
 def packages() -> Iterator[Path]:
     """The root file system of a master with other network tools, without a kernel. It is kept as well."""
     with _kept("packages") as workshop:

@@ -1,5 +1,5 @@
-"""The example's farm, of whose master guests run under Xen."""
+"""The example's master, of which guests run under Xen."""
 
-from tests.boot.conftest import example
+from tests.boot.conftest import debian_tar
 
-__all__ = ["example"]
+__all__ = ["debian_tar"]

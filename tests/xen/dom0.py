@@ -24,9 +24,6 @@ LIST = """\
             - iputils-ping
             - kmod
             - linux-image-amd64
-            - python3-cffi
-            - python3-yaml
-            - qemu-system-xen
             - xen-hypervisor-4.17-amd64
             - xen-utils-4.17
           run:

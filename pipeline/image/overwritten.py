@@ -21,8 +21,9 @@ _AT_ONCE = 512
 
 _SUPERBLOCK = slice(1024, 2048)
 
-_opening = Lock()
-"""The library keeps the name of an undo file in a variable until a file system is opened with it."""
+_alone = Lock()
+"""What the library has of undo files is for one thread at a time: a variable for the name until one is opened, and a
+list of what is still to be closed when the program ends, which loses entries otherwise, and then ends it by SIGSEGV."""
 
 
 def save(image: Path, size: int, undo: Path) -> None:
@@ -108,15 +109,11 @@ def _saving(stand_in: Path, undo: Path) -> Iterator[Any]:
     library = libext2fs.library()
     name = ffi.new("char[]", os.fsencode(undo))
     flags = libext2fs.FLAG_RW | libext2fs.FLAG_64BITS | libext2fs.FLAG_SUPER_ONLY
-    with _opening:
+    with _alone:
         check(library.set_undo_io_backing_manager(library.unix_io_manager))
         check(library.set_undo_io_backup_file(name))
-        opened = _opened(stand_in, library.undo_io_manager, flags)
-        filesystem = opened.__enter__()
-    try:
-        yield filesystem.io
-    finally:
-        opened.__exit__(None, None, None)
+        with _opened(stand_in, library.undo_io_manager, flags) as filesystem:
+            yield filesystem.io
 
 
 def _overwrite(channel: Any, first: int, count: int, data: bytes) -> None:  # noqa: ANN401  # as above

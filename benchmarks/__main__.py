@@ -5,11 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import guests, noop, populate, resize
+from benchmarks import guests, many, noop, populate, resize
 from benchmarks.scratch import scratch
 from pipeline.errors import GuestfarmError
 
-_QUESTIONS, _ALL = ("guests", "populate", "noop", "resize"), "all"
+_QUESTIONS, _ALL = ("guests", "many", "populate", "noop", "resize"), "all"
 
 
 def main() -> int:
@@ -32,6 +32,8 @@ def _answers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     asked = _QUESTIONS if _ALL in options.questions else options.questions
     if "guests" in asked:
         yield from guests.run(folder, _master(options), options.root, options.rounds)
+    if "many" in asked:
+        yield from many.run(folder, options.many, options.rounds)
     if "populate" in asked:
         yield from populate.run(folder, _master(options), options.root, options.rounds)
     if "noop" in asked:
@@ -64,6 +66,7 @@ def _options() -> argparse.Namespace:
         metavar="GUESTS",
         help="for noop; else %(default)s",
     )
+    add("--many", type=_count, default=1000, metavar="GUESTS", help="for many; else %(default)s")
     add("--rounds", type=_count, default=5, metavar="N", help="beside one to warm up; else %(default)s")
     add("--folder", type=_existing, default="/var/tmp", help="where to work, on the disk to measure; else %(default)s")
     return parser.parse_args()

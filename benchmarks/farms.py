@@ -38,21 +38,23 @@ class Workshop:
     folder: Path
     master: str
     root: str
+    host_keys: str
+    """Those that guests have from the start: none, as in what they are compared with, if nothing else is said."""
 
     @classmethod
-    def at(cls, folder: Path, kind: str, master: Path, root: str) -> "Workshop":
+    def at(cls, folder: Path, kind: str, master: Path, root: str, host_keys: str = "first-boot") -> "Workshop":
         """A new workshop in `folder`; the master is a tar file or an image, as `kind` says."""
         folder.mkdir()
         shutil.copy(_DODO, folder)
-        return cls(folder, f"{kind}: {json.dumps(str(master))}", root)
+        return cls(folder, f"{kind}: {json.dumps(str(master))}", root, host_keys)
 
     def site(self, batch: str, count: int) -> Site:
         """The site with a farm of just this batch."""
         return Site(farm.load(self._list(batch, count)), self.folder / "build", self.folder / "keys")
 
-    def doit(self, batch: str, count: int) -> Cost:
-        """Run doit on the list of just this batch."""
-        return self._doit(self._list(batch, count))[0]
+    def doit(self, batch: str, count: int, *options: str) -> Cost:
+        """Run doit with these options on the list of just this batch."""
+        return self._doit(self._list(batch, count), *options)[0]
 
     def idle(self, batch: str) -> Cost:
         """Run it once more. Raises RuntimeError when there was something to do."""
@@ -105,6 +107,7 @@ class Workshop:
                 "  memory: 512M",
                 f"  root: {{size: {self.root}, fs: ext4}}",
                 "  swap: 512M",
+                f"  host_keys: {self.host_keys}",
                 f"  network: {{bridge: xenbr0, gateway: {_GATEWAY}, nameservers: [{_GATEWAY}]}}",
                 "guests:",
                 *_guests(batch, count),

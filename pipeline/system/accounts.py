@@ -9,6 +9,7 @@ from pipeline.farm.readers import did_you_mean
 from pipeline.image.layer import Content, Entry, File, Metadata
 from pipeline.image.tree import Tree, resolve
 from pipeline.system.databases import Database, settings
+from pipeline.system.faults import Faults
 
 _PASSWD, _SHADOW, _GROUP, _GSHADOW = "etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"
 _SUBORDINATE = ("etc/subuid", "etc/subgid")
@@ -68,8 +69,9 @@ class Accounts:
         if users and not len(self._passwd.names()):
             raise MasterError("the master has no users", "/etc/passwd is missing in it, or empty")
         reserved = {number for user in users for number in (user.uid, user.gid) if number is not None}
+        faults = Faults()
         for user in users:
-            try:
+            with faults.of(f"user {quoted(user.name)}"):
                 if user.name in self._passwd:
                     self._change(user)
                 else:
@@ -77,8 +79,7 @@ class Accounts:
                 self._set_password(user)
                 for group in user.groups:
                     self._join(user.name, group)
-            except MasterError as error:
-                raise MasterError(f"user {quoted(user.name)}: {error.message}", error.hint) from error
+        faults.tell()
 
     def entries(self) -> Iterator[Entry]:
         """The files that are not any more what they were, with their old owners and modes."""

@@ -12,21 +12,26 @@ from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Remo
 from pipeline.image.overlay import Overlay
 from pipeline.image.tree import resolve
 from pipeline.system.accounts import Accounts
+from pipeline.system.faults import Faults
 
 
 def entries(guest: Guest, accounts: Accounts, tree: Overlay, read: Read, walk: Walk) -> Iterator[Entry]:
     """The files, which are in `tree` from then on; directories that are missing on the way are root's.
 
-    Raises MasterError, and OSError of `read`.
+    Raises MasterError for all that cannot be, and OSError of `read`.
     """
+    faults = Faults()
     for role in guest.roles:
-        if role.tree is not None:
-            for item in walk(role.tree):
+        for item in walk(role.tree) if role.tree is not None else ():
+            with faults.of(f"file /{item.path}"):
                 yield from _added(_item(item, tree), tree)
         for file in role.files:
-            yield from _added(_put(file, accounts, tree, read), tree)
+            with faults.of(f"file {file.path}"):
+                yield from _added(_put(file, accounts, tree, read), tree)
     for file in guest.files:
-        yield from _added(_put(file, accounts, tree, read), tree)
+        with faults.of(f"file {file.path}"):
+            yield from _added(_put(file, accounts, tree, read), tree)
+    faults.tell()
 
 
 def _added(found: Iterator[Entry], tree: Overlay) -> Iterator[Entry]:
@@ -59,7 +64,7 @@ def _put(put: Put, accounts: Accounts, tree: Overlay, read: Read) -> Iterator[En
             # A symlink that leads to a directory stays: what it leads to is meant, as with /lib where /usr is merged.
             real = resolve(tree, path)
             if not stat.S_ISDIR(tree.mode(real) or stat.S_IFDIR):
-                raise MasterError(f"file /{path}: it is a file, and shall be a directory", "remove it by absent: true")
+                raise MasterError("it is a file, and shall be a directory", "remove it by absent: true")
             mode = 0o755 if put.mode is None else put.mode
             yield Directory(real, Metadata(mode=mode, uid=uid, gid=gid))
         case PutFile():
@@ -69,13 +74,12 @@ def _put(put: Put, accounts: Accounts, tree: Overlay, read: Read) -> Iterator[En
 
 
 def _owner(put: PutFile | PutDirectory | PutLink, accounts: Accounts) -> tuple[int, int]:
-    path = str(put.path).lstrip("/")
     uid = accounts.uid(put.owner)
     if uid is None:
-        raise _unknown(path, "user", put.owner, accounts.users())
+        raise _unknown("user", put.owner, accounts.users())
     gid = accounts.first_group(put.owner) if put.group is None else accounts.gid(put.group)
     if gid is None:
-        raise _unknown(path, "group", str(put.group), accounts.groups())
+        raise _unknown("group", str(put.group), accounts.groups())
     return uid, gid
 
 
@@ -93,10 +97,10 @@ def _free(path: str, tree: Overlay) -> str:
     """The place of `path`, at which there is no directory. Raises MasterError."""
     place = tree.place(path)
     if stat.S_ISDIR(tree.mode(place) or 0):
-        raise MasterError(f"file /{path}: there is a directory", "remove it by absent: true before")
+        raise MasterError("there is a directory", "remove it by absent: true before")
     return place
 
 
-def _unknown(path: str, kind: str, name: str, known: Sequence[str]) -> MasterError:
+def _unknown(kind: str, name: str, known: Sequence[str]) -> MasterError:
     hint = did_you_mean(name, known) or f"give it a {kind} that the master has, or that users: makes"
-    return MasterError(f"file /{path}: there is no {kind} {quoted(name)}", hint)
+    return MasterError(f"there is no {kind} {quoted(name)}", hint)

@@ -12,6 +12,7 @@ from pipeline.image.layer import Entry, Metadata, Removal, Symlink
 from pipeline.image.overlay import Overlay
 from pipeline.image.tree import resolve
 from pipeline.system.distribution import Distribution
+from pipeline.system.faults import Faults
 from pipeline.system.unit_files import Install, expanded, parse
 
 _OWN = "etc/systemd/system"
@@ -21,20 +22,18 @@ _SYMLINKS_FOLLOWED = 64
 
 
 def entries(guest: Guest, tree: Overlay, system: Distribution) -> Iterator[Entry]:
-    """The symlinks that are to come and to go. Raises MasterError for what systemctl would refuse."""
+    """The symlinks that are to come and to go. Raises MasterError for all that systemctl would refuse."""
     wanted = states(guest)
-    if wanted and not system.systemd:
-        owner, name = next((owner, name) for name, (_, owner) in wanted.items())
-        raise MasterError(f"{owner}: unit {quoted(name)}: there is no systemd in the master", "remove units:")
-    links = Links(tree)
+    links, faults = Links(tree), Faults()
     for verb, act in (("disabled", links.disable), ("enabled", links.enable), ("masked", links.mask)):
         for name in sorted(wanted):
             state, owner = wanted[name]
             if state == verb:
-                try:
+                with faults.of(f"{owner}: unit {quoted(name)}"):
+                    if not system.systemd:
+                        raise MasterError("there is no systemd in the master", "remove units:")
                     act(name)
-                except MasterError as error:
-                    raise MasterError(f"{owner}: unit {quoted(name)}: {error.message}", error.hint) from error
+    faults.tell()
     yield from links.layer
 
 

@@ -188,7 +188,8 @@ def _build_root(site: Site, guest: Guest) -> None:
     try:
         root.build(site.populated(guest.base), site.guest(guest) / ROOT, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
-        raise MasterError(f"master '{guest.base.master.name}': {error.message}", error.hint) from error
+        lines = str(error).splitlines()
+        raise MasterError("\n".join(f"master '{guest.base.master.name}': {line}" for line in lines)) from error
 
 
 def _build_swap(target: str, size: int, uuid: UUID) -> None:

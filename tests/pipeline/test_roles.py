@@ -212,6 +212,31 @@ def test_bad_units(units: Workshop, old: str, new: str, problem: str) -> None:
     assert problem in run.output
 
 
+def test_everything_that_is_wrong_at_once(units: Workshop) -> None:
+    units.change_list("enable: [nginx, app.service]", "enable: [ngnix, app.service, redis]")
+    units.change_list("enable: cron", "enable: corn")
+    run = units.doit("root:deb01", check=False)
+    assert run.output.partition("failed:")[0].splitlines()[-4:] == [
+        "x  root:deb01: master 'debian': guest 'deb01': unit 'corn.service': there is no such unit; did you mean"
+        " 'cron.service'?",
+        "  master 'debian': role 'web': unit 'ngnix.service': there is no such unit; did you mean 'nginx.service'?",
+        "  master 'debian': role 'web': unit 'redis.service': there is no such unit;"
+        " install in the master what brings it",
+        "",
+    ]
+    units.change_list("enable: corn", "enable: cron")
+    units.change_list("mask: nginx}, ", "mask: nginx}, files: {/etc: a, /etc/b: {text: b, owner: me}, /etc/c: c}, ")
+    output = units.doit("root:deb01", check=False).output
+    assert "file /etc: there is a directory" in output
+    assert "file /etc/b: there is no user 'me'" in output
+    assert "file /etc/c" not in output
+    units.change_list("mask: nginx}, ", "mask: nginx}, users: {me: {shell: /bin/zsh}, you: {groups: [us]}, they: {}}, ")
+    output = units.doit("root:deb01", check=False).output
+    assert "user 'me': there is no /bin/zsh" in output
+    assert "user 'you': there is no group 'us'" in output
+    assert "user 'they'" not in output
+
+
 def test_units_without_systemd(units: Workshop) -> None:
     units.write_master()
     run = units.doit("root:deb02", check=False)

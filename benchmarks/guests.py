@@ -15,7 +15,7 @@ from benchmarks.measure import Cost, Costs, Way, alternate, cost_of
 from benchmarks.scratch import kind_of, mounted, on_one_line, why_not_mounted
 from pipeline import process, system, tasks
 from pipeline.errors import ProcessError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.image import ext
 from pipeline.material.tree import walk
 

@@ -6,21 +6,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pipeline.farm.model import (
-    Action,
-    Allocation,
-    Base,
-    FileSystem,
-    Guest,
-    Libvirt,
-    LibvirtType,
-    Master,
-    Nic,
-    Tar,
-    Xen,
-    XenDevices,
-    XenType,
-)
+from pipeline.farm.model.disk import Allocation, FileSystem
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Base, Master, Tar
+from pipeline.farm.model.network import Nic
+from pipeline.farm.model.virtualization import Action, Libvirt, LibvirtType, Xen, XenDevices, XenType
 
 MIB = 1 << 20
 MASTER = Master(name="debian", source=Tar(path=Path("debian.tar")))

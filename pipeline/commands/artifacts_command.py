@@ -10,7 +10,7 @@ from pipeline.doit_glue import ArtifactTask
 from pipeline.doit_glue.condition import Condition, conditions
 from pipeline.doit_glue.freshness import is_on_request
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.readers import did_you_mean
 from pipeline.tasks import single_file
 from pipeline.tasks.guest import names

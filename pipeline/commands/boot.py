@@ -14,7 +14,7 @@ from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue import processes
 from pipeline.doit_glue.targets import not_ours
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.host.lock import acquire
 from pipeline.proof import boot
 from pipeline.proof.boot import Place, Proof

@@ -9,7 +9,7 @@ from pipeline.commands.build import PROCESS, build, unfinished
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue.processes import INTERRUPTED
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.units import approximate_size
 from pipeline.host import deploy
 from pipeline.host.built import Built

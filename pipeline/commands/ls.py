@@ -12,7 +12,7 @@ from pipeline.commands.domains import DomainCommand
 from pipeline.commands.output import table
 from pipeline.doit_glue import ArtifactTask
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.units import approximate_size, format_size
 from pipeline.host.receipt import Receipt
 from pipeline.host.store import Deployed

@@ -12,7 +12,7 @@ from pipeline.commands.status import WORST, summary_of, worst
 from pipeline.doit_glue import logs
 from pipeline.doit_glue.artifact import SECONDS
 from pipeline.errors import counted
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.units import approximate_size
 from pipeline.image.blank import space
 

@@ -14,7 +14,8 @@ from doit.task import Task
 
 from pipeline.doit_glue import read_to_its_end, user_errors
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model import Farm, Guest
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.readers import did_you_mean
 from pipeline.tasks import Site
 

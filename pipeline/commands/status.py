@@ -9,7 +9,7 @@ from pipeline.commands.output import table
 from pipeline.commands.site_command import chosen
 from pipeline.doit_glue.condition import FRESH, Condition, State
 from pipeline.errors import counted
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 
 _STALE = {
     "name": "stale",

@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.farm.model import Note
+from pipeline.farm.model.farm import Note
 
 _PACKAGE = Path(__file__).parents[1]
 _DIGEST = 32

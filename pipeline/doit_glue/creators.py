@@ -16,7 +16,7 @@ from pipeline.doit_glue.artifact_task import ArtifactTask, entry_of
 from pipeline.doit_glue.catalogue import Catalogue, Entry
 from pipeline.doit_glue.user_errors import user_errors
 from pipeline.errors import GuestfarmError, Problem
-from pipeline.farm.model import DriverNeed
+from pipeline.farm.model.farm import DriverNeed
 
 _FEW = 30
 """As many guests are read one by one: about then, to read the whole list takes no longer."""

@@ -27,7 +27,7 @@ from pipeline.errors import ListError
 from pipeline.farm import advice, build, checks, layout, schema, source
 from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
-from pipeline.farm.model import Farm
+from pipeline.farm.model.farm import Farm
 from pipeline.farm.nodes import Fault, ReadingError
 from pipeline.farm.users import Read
 

@@ -9,7 +9,7 @@ from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.guests import HYPERVISORS, Hypervisors
 from pipeline.farm.layout import Change
 from pipeline.farm.mac import XEN_OUI
-from pipeline.farm.model import DriverNeed, Farm, Note
+from pipeline.farm.model.farm import DriverNeed, Farm, Note
 from pipeline.farm.nodes import Fault, fault, first_at_each_place
 from pipeline.farm.table import BrokenError
 

@@ -8,22 +8,13 @@ from pipeline.farm import guests as keys
 from pipeline.farm import virtualization as own
 from pipeline.farm.entries import Listed
 from pipeline.farm.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
-from pipeline.farm.model import (
-    Allocation,
-    Base,
-    Disk,
-    Farm,
-    FileSystem,
-    Guest,
-    HostKernel,
-    Image,
-    Libvirt,
-    Put,
-    Qemu,
-    User,
-    Vmware,
-    Xen,
-)
+from pipeline.farm.model.disk import Allocation, Disk, FileSystem
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.file import Put
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Base, Image
+from pipeline.farm.model.user import User
+from pipeline.farm.model.virtualization import HostKernel, Libvirt, Qemu, Vmware, Xen
 from pipeline.farm.schema import FARM, IMAGES, Draft
 
 

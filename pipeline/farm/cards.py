@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pipeline.farm.addresses import Address, Interface
 from pipeline.farm.mac import derived_mac
-from pipeline.farm.model import Nic, Route
+from pipeline.farm.model.network import Nic, Route
 from pipeline.farm.networks import Named, Networks, why_unreachable
 from pipeline.farm.nic_readers import Asked, Pin
 from pipeline.farm.nics import LinkKeys, NicKeys, cards_in

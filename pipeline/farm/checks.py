@@ -10,7 +10,7 @@ from pipeline.farm import cloud_init, files, nic_rules, roles, rules, sharing, s
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.files import Walk
 from pipeline.farm.guests import Hypervisors
-from pipeline.farm.model import Farm
+from pipeline.farm.model.farm import Farm
 from pipeline.farm.nodes import Fault, Node, fault, first_at_each_place
 from pipeline.farm.schema import FARM, Draft
 from pipeline.farm.table import BrokenError, Fields

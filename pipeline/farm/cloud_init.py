@@ -7,7 +7,7 @@ from typing import Any, Final
 from pipeline.farm import roles, user_rules, users
 from pipeline.farm.entries import Entry, Listed
 from pipeline.farm.guests import EXTRA, IDENTITY, MASTER
-from pipeline.farm.model import Identity, Master
+from pipeline.farm.model.master import Identity, Master
 from pipeline.farm.nodes import Fault, fault
 from pipeline.farm.table import BrokenError, Fields, Key
 

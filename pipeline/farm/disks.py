@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
-from pipeline.farm.model import Allocation, FileSystem
+from pipeline.farm.model.disk import Allocation, FileSystem
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.farm.readers import Choice, Matching, Or, Parsed, Schema, Size
 from pipeline.farm.table import Field, Fields, Key, Section, Table

@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
-from pipeline.farm.model import Absent, Put, PutDirectory, PutFile, PutLink, TreeItem
+from pipeline.farm.model.file import Absent, Put, PutDirectory, PutFile, PutLink, TreeItem
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.farm.readers import Matching, Or, Parsed, Schema, Switch
 from pipeline.farm.table import Field, Fields, Key, Section, Table

@@ -8,7 +8,11 @@ from typing import Any, Final
 from pipeline.farm import names
 from pipeline.farm.disks import DISKS
 from pipeline.farm.files import FILES
-from pipeline.farm.model import Action, Allocation, FileSystem, Guest, HostKey, Identity
+from pipeline.farm.model.disk import Allocation, FileSystem
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Identity
+from pipeline.farm.model.user import HostKey
+from pipeline.farm.model.virtualization import Action
 from pipeline.farm.nics import FIRST, NETWORK
 from pipeline.farm.readers import Choice, Many, Number, Or, Size
 from pipeline.farm.roles import ROLES

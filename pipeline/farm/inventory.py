@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model import Farm, Guest
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.guest import Guest
 
 _HEAD: Final = "# Farm {}, by doit inventory"
 # The groups that Ansible has of its own.

@@ -9,7 +9,7 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names, parents
-from pipeline.farm.model import (
+from pipeline.farm.model.master import (
     Bootstrap,
     Cloud,
     Derived,

@@ -14,7 +14,7 @@ from pipeline.farm.addresses import Address, Interface, Network, role_in
 from pipeline.farm.cards import Card
 from pipeline.farm.entries import Listed
 from pipeline.farm.guests import HYPERVISORS
-from pipeline.farm.model import XenType
+from pipeline.farm.model.virtualization import XenType
 from pipeline.farm.networks import Named, why_unreachable
 from pipeline.farm.nic_readers import Asked
 from pipeline.farm.nics import FIRST, NETWORK, LinkKeys

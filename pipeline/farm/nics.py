@@ -10,7 +10,7 @@ from typing import Any, Final
 from pipeline.errors import quoted
 from pipeline.farm import names
 from pipeline.farm.addresses import ADDRESS_LIKE, Address, parse_address
-from pipeline.farm.model import NicModel, Route
+from pipeline.farm.model.network import NicModel, Route
 from pipeline.farm.nic_readers import AddressReader, Asked, GatewaysReader, Given, Pins, PinsReader, RouteReader
 from pipeline.farm.nodes import Fault, Mapping, Node, Scalar, Sequence, fault, unexpected
 from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Reader, Schema, Switch

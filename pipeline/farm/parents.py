@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from pipeline.errors import quoted
-from pipeline.farm.model import Image, Master
+from pipeline.farm.model.master import Image, Master
 from pipeline.farm.nodes import Fault, Node, fault
 from pipeline.farm.readers import did_you_mean
 

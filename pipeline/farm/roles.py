@@ -7,7 +7,7 @@ from typing import Final
 from pipeline.errors import quoted
 from pipeline.farm import names, systemd
 from pipeline.farm.files import FILES, Walk, files_of, put_files, unreadable
-from pipeline.farm.model import Role
+from pipeline.farm.model.role import Role
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.farm.readers import Many, Or, Parsed, did_you_mean
 from pipeline.farm.systemd import UNITS

@@ -23,7 +23,8 @@ from pipeline.farm.guests import (
     Hypervisors,
 )
 from pipeline.farm.masters import Masters
-from pipeline.farm.model import Action, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Action
 from pipeline.farm.nodes import Fault, Node, Sequence, fault
 from pipeline.farm.readers import did_you_mean
 from pipeline.farm.table import Item

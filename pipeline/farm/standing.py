@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 
 _BITS = {4: 32, 6: 128}
 _NEXT = re.compile(r"\bnext\b")

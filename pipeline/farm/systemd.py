@@ -3,7 +3,7 @@
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model import Units
+from pipeline.farm.model.role import Units
 from pipeline.farm.nodes import Fault, fault
 from pipeline.farm.readers import Many, Parsed
 from pipeline.farm.table import BrokenError, Fields, Key, Section, Table

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
-from pipeline.farm.model import User
+from pipeline.farm.model.user import User
 from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault
 from pipeline.farm.public_keys import is_written_out, parse_keys
 from pipeline.farm.readers import Many, Matching, Number, Or, Parsed, Schema, Switch

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.farm.model import Variables
+from pipeline.farm.model.role import Variables
 from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, Sequence, entries_of, unexpected
 from pipeline.farm.readers import Matching, Or, Schema
 from pipeline.farm.table import Fields, Key

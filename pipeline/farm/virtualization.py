@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pipeline.farm.model import Adapter, Boot, Firmware, LibvirtType, XenDevices, XenType
+from pipeline.farm.model.virtualization import Adapter, Boot, Firmware, LibvirtType, XenDevices, XenType
 from pipeline.farm.readers import Choice, Matching, Or
 from pipeline.farm.table import Key, Section, Table
 

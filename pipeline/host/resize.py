@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 from pipeline.errors import GuestfarmError, HostError
-from pipeline.farm.model import Allocation, Guest
+from pipeline.farm.model.disk import Allocation
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.units import approximate_size
 from pipeline.host.down import down, image_down
 from pipeline.host.store import Deployed

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from pipeline.farm.guests import Hypervisors, Limits, Refusal
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.table import Key
 from pipeline.hypervisor import libvirt, qemu, vmware, xen
 from pipeline.hypervisor.files import Files

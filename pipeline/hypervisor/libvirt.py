@@ -6,7 +6,9 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pipeline.farm.guests import Refusal
-from pipeline.farm.model import Firmware, Guest, NicModel
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import NicModel
+from pipeline.farm.model.virtualization import Firmware
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.farm.guests import Refusal
-from pipeline.farm.model import Boot, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Boot
 from pipeline.hypervisor.files import Files
 from pipeline.hypervisor.start import Start
 from pipeline.hypervisor.start import refusals as refusals_of_boot_disks

@@ -6,7 +6,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.farm.guests import MAXMEM, ON_CRASH, ON_POWEROFF, Refusal
-from pipeline.farm.model import Action, Firmware, Guest, NicModel
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import NicModel
+from pipeline.farm.model.virtualization import Action, Firmware
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 from pipeline.farm.guests import EXTRA, KERNEL, Refusal
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 
 
 class Start(Enum):

@@ -19,7 +19,9 @@ from pathlib import PurePath
 from typing import Any
 
 from pipeline.farm.guests import MAXMEM, MAXVCPUS, MEMORY, ON_CRASH, ON_POWEROFF, ON_REBOOT, ROOT_SIZE, Refusal
-from pipeline.farm.model import Adapter, Firmware, Guest, Nic, NicModel
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic, NicModel
+from pipeline.farm.model.virtualization import Adapter, Firmware
 from pipeline.farm.nics import NETWORK
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB, TIB

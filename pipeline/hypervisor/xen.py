@@ -5,7 +5,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.farm.guests import Refusal
-from pipeline.farm.model import Boot, Firmware, Guest, Nic, NicModel, XenDevices, XenType
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic, NicModel
+from pipeline.farm.model.virtualization import Boot, Firmware, XenDevices, XenType
 from pipeline.farm.table import Key
 from pipeline.farm.units import MIB
 from pipeline.farm.virtualization import FIRMWARE, XEN_BOOT, XEN_DEVICES

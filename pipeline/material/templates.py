@@ -9,7 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model import Guest, Nic, Put, PutFile, Variables
+from pipeline.farm.model.file import Put, PutFile
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
+from pipeline.farm.model.role import Variables
 from pipeline.farm.readers import did_you_mean
 from pipeline.material.files import read
 

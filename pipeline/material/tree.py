@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model import TreeItem
+from pipeline.farm.model.file import TreeItem
 from pipeline.material.files import read
 
 

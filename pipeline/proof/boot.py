@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipeline import process
 from pipeline.errors import GuestfarmError, HostError, ProcessError
-from pipeline.farm.model import Firmware, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Firmware
 from pipeline.hypervisor import pc
 from pipeline.hypervisor.files import Files
 from pipeline.image.layer import Layer

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_interface
 
-from pipeline.farm.model import Guest, Nic
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
 from pipeline.farm.units import format_size
 from pipeline.proof.inside import Facts
 

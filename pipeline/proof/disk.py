@@ -4,7 +4,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline import hypervisor
-from pipeline.farm.model import Firmware, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Firmware
 from pipeline.hypervisor import vmdk
 from pipeline.hypervisor.vmdk import Extent
 from pipeline.image import header, whole

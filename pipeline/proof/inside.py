@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.farm.model import Firmware, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Firmware
 from pipeline.image.layer import Entry, Metadata, Symlink, text
 from pipeline.image.tree import Tree, resolve
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
-from pipeline.farm.model import Guest, Nic, NicModel
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic, NicModel
 from pipeline.farm.units import MIB
 from pipeline.hypervisor import pc
 

@@ -11,7 +11,8 @@ together. Where cloud-init tells a guest who it is, nocloud has what that is tol
 from collections.abc import Iterator, Mapping
 
 from pipeline.farm.files import Walk
-from pipeline.farm.model import Guest, Identity
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Identity
 from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.overlay import Overlay

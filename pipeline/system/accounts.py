@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pipeline.errors import MasterError, quoted
-from pipeline.farm.model import User
+from pipeline.farm.model.user import User
 from pipeline.farm.readers import did_you_mean
 from pipeline.image.layer import Content, Entry, File, Metadata
 from pipeline.image.tree import Tree, resolve

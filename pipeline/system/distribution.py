@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import MasterError, quoted
-from pipeline.farm.model import Family
+from pipeline.farm.model.master import Family
 from pipeline.image.tree import Tree
 
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.errors import MasterError, quoted
 from pipeline.farm.files import Walk
-from pipeline.farm.model import Absent, Guest, Put, PutDirectory, PutFile, PutLink, TreeItem
+from pipeline.farm.model.file import Absent, Put, PutDirectory, PutFile, PutLink, TreeItem
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.readers import did_you_mean
 from pipeline.farm.users import Read
 from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Removal, Symlink

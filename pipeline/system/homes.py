@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from pipeline.errors import GuestfarmError, MasterError, quoted
-from pipeline.farm.model import User
+from pipeline.farm.model.user import User
 from pipeline.farm.users import Read, keys_in
 from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Symlink
 from pipeline.image.tree import Tree, resolve

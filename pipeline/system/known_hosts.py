@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 
 RECIPE = 1
 """Raise it when the same keys give other files."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from pipeline.farm.model import Disk, Guest
+from pipeline.farm.model.disk import Disk
+from pipeline.farm.model.guest import Guest
 from pipeline.image.layer import Directory, Entry, Metadata
 from pipeline.image.tree import Tree
 from pipeline.system import configuration

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pipeline.farm.model import Family, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Family
 from pipeline.image.layer import Entry
 from pipeline.image.tree import Tree
 from pipeline.system import configuration

@@ -11,7 +11,9 @@ from typing import Any, Final
 import yaml
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Guest, Nic, User
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
+from pipeline.farm.model.user import User
 from pipeline.farm.users import Read
 from pipeline.image.layer import Entry, Removal
 from pipeline.image.tree import Tree

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from pipeline.errors import MasterError, quoted
-from pipeline.farm.model import Family, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Family
 from pipeline.farm.readers import did_you_mean
 from pipeline.image.layer import Entry, Metadata, Removal, Symlink
 from pipeline.image.tree import Tree

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.image.layer import Entry, text
 from pipeline.image.tree import Tree
 from pipeline.system import configuration

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.image.layer import Content, Entry, File, Metadata, Removal, Symlink, text
 from pipeline.image.tree import Tree, resolve
 from pipeline.system import configuration

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import MasterError, quoted
 from pipeline.farm import unit_names
-from pipeline.farm.model import Guest, Units
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.role import Units
 from pipeline.farm.readers import did_you_mean
 from pipeline.image.layer import Entry, Metadata, Removal, Symlink
 from pipeline.image.overlay import Overlay

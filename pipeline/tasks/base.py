@@ -4,7 +4,8 @@ from functools import partial
 
 from pipeline.doit_glue import Space, Tasks, artifact
 from pipeline.farm import identity, units
-from pipeline.farm.model import Allocation, Base, Image
+from pipeline.farm.model.disk import Allocation
+from pipeline.farm.model.master import Base, Image
 from pipeline.image import base as images
 from pipeline.image import blank, e2fsprogs, tar
 from pipeline.image.layer import Layer

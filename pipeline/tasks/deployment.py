@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.doit_glue import ArtifactTask
 from pipeline.errors import MasterError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.host import receipt
 from pipeline.host.built import Built
 from pipeline.tasks import master

@@ -10,7 +10,9 @@ from pipeline import hypervisor, system
 from pipeline.doit_glue import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.farm import units
-from pipeline.farm.model import Allocation, Base, Disk, Guest, Identity, Master
+from pipeline.farm.model.disk import Allocation, Disk
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Base, Identity, Master
 from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, seed, swap
 from pipeline.image.clone import shares_blocks
 from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pipeline import hypervisor
 from pipeline.doit_glue import Inputs, Tasks, artifact
-from pipeline.farm.model import Firmware, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Firmware
 from pipeline.hypervisor import Start
 from pipeline.image import grub, header
 from pipeline.tasks.site import Site

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.doit_glue import Json, Tasks, artifact
 from pipeline.doit_glue.targets import stamps
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.image.publish import publish_text
 from pipeline.material import host_keys
 from pipeline.system import known_hosts

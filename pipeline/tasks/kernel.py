@@ -6,7 +6,8 @@ from functools import partial
 
 from pipeline.doit_glue import Tasks, artifact
 from pipeline.errors import ImageError, MasterError
-from pipeline.farm.model import Image, Master, XenType
+from pipeline.farm.model.master import Image, Master
+from pipeline.farm.model.virtualization import XenType
 from pipeline.image import ext, kernel, tar
 from pipeline.image.publish import PUBLIC, publish
 from pipeline.image.tree import LayerTree, Tree

@@ -9,7 +9,8 @@ from pipeline import farm, hypervisor
 from pipeline.doit_glue import Catalogue, is_up_to_date, path_variable, show_warnings, use, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.farm import advice, layout
-from pipeline.farm.model import Farm, Note, TreeItem
+from pipeline.farm.model.farm import Farm, Note
+from pipeline.farm.model.file import TreeItem
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk

@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline.doit_glue import Inputs, Tasks, artifact
 from pipeline.errors import MasterError, Problem, counted
-from pipeline.farm.model import Bootstrap, Cloud, Derived, Directory, DriverNeed, Image, Master, Oci, Tar
+from pipeline.farm.model.farm import DriverNeed
+from pipeline.farm.model.master import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
 from pipeline.image import bootstrap, cloud, derive, directory, oci, tar
 from pipeline.image.base import of_image
 from pipeline.image.layer import Contents, Digest, Layer

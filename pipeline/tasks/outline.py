@@ -5,7 +5,10 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from pipeline.farm.layout import Change, Layout
-from pipeline.farm.model import Base, Farm, Guest, XenType
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Base
+from pipeline.farm.model.virtualization import XenType
 from pipeline.farm.standing import Standing, in_nobodys_way, is_sure, standing
 from pipeline.system import known_hosts
 

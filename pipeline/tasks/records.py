@@ -7,7 +7,11 @@ from functools import cache, partial
 from typing import Any
 
 from pipeline.doit_glue import Json
-from pipeline.farm.model import Guest, Nic, Put, PutFile, Role, User
+from pipeline.farm.model.file import Put, PutFile
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
+from pipeline.farm.model.role import Role
+from pipeline.farm.model.user import User
 from pipeline.material import templates
 from pipeline.material.files import read
 from pipeline.material.tree import walk

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pipeline.doit_glue import Tasks, artifact
 from pipeline.errors import MasterError
-from pipeline.farm.model import Guest, Identity
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Identity
 from pipeline.image import fat, seed
 from pipeline.material.files import read
 from pipeline.system import nocloud

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pipeline import hypervisor
 from pipeline.doit_glue import Space, Tasks, artifact
-from pipeline.farm.model import Allocation, Guest
+from pipeline.farm.model.disk import Allocation
+from pipeline.farm.model.guest import Guest
 from pipeline.hypervisor import Start, vmdk
 from pipeline.image import stream_optimized, whole
 from pipeline.tasks import guest as guests

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pipeline import farm
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.proof.boot import Place, Proof, run
 from pipeline.proof.checks import Check
 from pipeline.proof.inside import Facts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.farm.units import MIB
 from pipeline.proof.machine import Drive, Kernel, Machine, cards
 

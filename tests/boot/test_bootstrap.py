@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pipeline import farm
-from pipeline.farm.model import Bootstrap
+from pipeline.farm.model.master import Bootstrap
 from pipeline.image import bootstrap, tar
 from tests.boot.masters import read
 from tests.machine import need

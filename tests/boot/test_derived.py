@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline import farm
-from pipeline.farm.model import Derived
+from pipeline.farm.model.master import Derived
 from pipeline.image import derive, tar
 from pipeline.image.layer import Digest
 from tests.boot.masters import read

@@ -4,7 +4,7 @@ import re
 from ipaddress import ip_interface
 from itertools import combinations
 
-from pipeline.farm.model import Nic
+from pipeline.farm.model.network import Nic
 from pipeline.image import ext
 from tests.boot import qemu
 from tests.boot.conftest import Boot

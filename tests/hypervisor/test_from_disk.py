@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.farm.model import Boot, Firmware, Libvirt, LibvirtType, NicModel, Qemu, Xen, XenDevices, XenType
+from pipeline.farm.model.network import NicModel
+from pipeline.farm.model.virtualization import Boot, Firmware, Libvirt, LibvirtType, Qemu, Xen, XenDevices, XenType
 from pipeline.hypervisor import xen
 from tests.guests import guest, nic
 from tests.hypervisor import xlutil

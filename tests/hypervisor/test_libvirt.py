@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 
 from pipeline.farm.disks import MAX_DISKS
-from pipeline.farm.model import Action, Guest, Libvirt, LibvirtType, NicModel
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import NicModel
+from pipeline.farm.model.virtualization import Action, Libvirt, LibvirtType
 from pipeline.farm.nics import MAX_NICS
 from pipeline.hypervisor import Files, libvirt
 from tests.guests import DOMAIN_UUID, MIB, ROOT_UUID, guest, nic

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from pipeline.farm.model import Action, Guest, NicModel
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import NicModel
+from pipeline.farm.model.virtualization import Action
 from pipeline.hypervisor import Files, qemu
 from tests.guests import DOMAIN_UUID, ROOT_UUID, guest, nic
 from tests.hypervisor.files import ARGUMENTS, FILES, NASTY, files_in, folders

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from pipeline.farm.disks import MAX_DISKS
-from pipeline.farm.model import Xen, XenDevices, XenType
+from pipeline.farm.model.virtualization import Xen, XenDevices, XenType
 from pipeline.farm.nics import MAX_NICS
 from pipeline.hypervisor import Files, xen
 from tests.guests import guest, nic

@@ -7,7 +7,10 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from pipeline.farm.model import Adapter, Allocation, Disk, Firmware, Guest, HostKernel, NicModel, Vmware
+from pipeline.farm.model.disk import Allocation, Disk
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import NicModel
+from pipeline.farm.model.virtualization import Adapter, Firmware, HostKernel, Vmware
 from pipeline.hypervisor import INEXPRESSIBLE, vmware
 from tests.guests import BASE, DOMAIN_UUID, MIB, guest, nic
 from tests.hypervisor.files import FILES, files_in

@@ -3,7 +3,7 @@
 from hypothesis import given
 
 from pipeline.farm.disks import MAX_DISKS
-from pipeline.farm.model import Action, Xen, XenDevices, XenType
+from pipeline.farm.model.virtualization import Action, Xen, XenDevices, XenType
 from pipeline.hypervisor import xen
 from tests.guests import DOMAIN_UUID, MIB, guest
 from tests.hypervisor import xlutil

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import system
 from pipeline.errors import ImageError, MasterError
-from pipeline.farm.model import Guest
+from pipeline.farm.model.guest import Guest
 from pipeline.image import root
 from pipeline.image.layer import Directory, Entry, HardLink, Removal, text
 from pipeline.material.tree import walk

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline import farm, hypervisor
 from pipeline.errors import GuestfarmError
 from pipeline.farm import advice, layout
-from pipeline.farm.model import Farm, Note
+from pipeline.farm.model.farm import Farm, Note
 from pipeline.tasks.outline import Outline
 from tests.pipeline.conftest import Workshop
 

@@ -8,7 +8,9 @@ import yaml
 
 from pipeline import farm, system
 from pipeline.errors import ListError, MasterError
-from pipeline.farm.model import Farm, HostKey, Identity, User
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.master import Identity
+from pipeline.farm.model.user import HostKey, User
 from pipeline.image.layer import Entry, File, Removal, text
 from pipeline.material.tree import walk
 from pipeline.system import nocloud

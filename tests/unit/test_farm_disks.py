@@ -8,7 +8,8 @@ from pipeline import farm
 from pipeline.errors import ListError
 from pipeline.farm.disks import MAX_DISKS
 from pipeline.farm.identity import disk_uuid, root_uuid
-from pipeline.farm.model import Allocation, Disk, FileSystem, Guest
+from pipeline.farm.model.disk import Allocation, Disk, FileSystem
+from pipeline.farm.model.guest import Guest
 from tests import schemas
 
 MIB = 1 << 20

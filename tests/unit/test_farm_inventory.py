@@ -10,7 +10,7 @@ import pytest
 from pipeline import farm
 from pipeline.errors import GuestfarmError
 from pipeline.farm.inventory import FORMATS
-from pipeline.farm.model import Farm
+from pipeline.farm.model.farm import Farm
 from tests.machine import need, need_programs, run
 
 # Names that are words or numbers to one format or another.

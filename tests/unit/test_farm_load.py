@@ -9,30 +9,14 @@ import pytest
 
 from pipeline import farm
 from pipeline.errors import ListError
-from pipeline.farm.model import (
-    Action,
-    Allocation,
-    Base,
-    Bootstrap,
-    Derived,
-    Directory,
-    Family,
-    Farm,
-    FileSystem,
-    Guest,
-    HostKernel,
-    HostKey,
-    Image,
-    Libvirt,
-    LibvirtType,
-    Master,
-    Nic,
-    PutFile,
-    Tar,
-    Xen,
-    XenDevices,
-    XenType,
-)
+from pipeline.farm.model.disk import Allocation, FileSystem
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.file import PutFile
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Base, Bootstrap, Derived, Directory, Family, Image, Master, Tar
+from pipeline.farm.model.network import Nic
+from pipeline.farm.model.user import HostKey
+from pipeline.farm.model.virtualization import Action, HostKernel, Libvirt, LibvirtType, Xen, XenDevices, XenType
 from tests import schemas
 
 MIB = 1 << 20

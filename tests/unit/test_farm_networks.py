@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline import farm
 from pipeline.errors import GuestfarmError, ListError
 from pipeline.farm.mac import derived_mac
-from pipeline.farm.model import Farm, Nic, NicModel, Route
+from pipeline.farm.model.farm import Farm
+from pipeline.farm.model.network import Nic, NicModel, Route
 from pipeline.farm.subnets import parse_host_part, parse_pool, parse_subnet, pool_of
 from tests import schemas
 

@@ -8,7 +8,8 @@ import pytest
 from pipeline import farm
 from pipeline.errors import GuestfarmError, ListError
 from pipeline.farm import public_keys
-from pipeline.farm.model import Guest, User
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.user import User
 from tests import schemas
 from tests.machine import need_programs, run
 

@@ -5,7 +5,8 @@ from textwrap import dedent
 
 import pytest
 
-from pipeline.farm.model import Action, Guest, Xen, XenDevices, XenType
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.virtualization import Action, Xen, XenDevices, XenType
 from pipeline.hypervisor import BY_NAME, Files, xen
 from tests.guests import MIB, guest, nic
 

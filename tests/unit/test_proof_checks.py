@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.farm.model import Nic
+from pipeline.farm.model.network import Nic
 from pipeline.proof import checks
 from tests.guests import GUEST, MACHINE_ID, guest, nic
 

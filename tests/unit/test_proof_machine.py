@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from pipeline.farm.model import NicModel
+from pipeline.farm.model.network import NicModel
 from pipeline.proof.machine import cards
 from tests.guests import guest, nic
 

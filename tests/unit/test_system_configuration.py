@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.farm.model import Family
+from pipeline.farm.model.master import Family
 from pipeline.image.layer import Entry, text
 from pipeline.system import configuration, names, selinux
 from pipeline.system.distribution import Distribution

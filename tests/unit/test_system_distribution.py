@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Family
+from pipeline.farm.model.master import Family
 from pipeline.image.layer import Entry, text
 from pipeline.system import distribution
 from tests.layers import link, tree

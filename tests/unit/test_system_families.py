@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pipeline import system
-from pipeline.farm.model import Family, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Family
 from pipeline.image.layer import Entry, File, Symlink, text
 from pipeline.system import distribution, network
 from tests.guests import BASE, MASTER, guest, nic

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import system
 from pipeline.errors import MasterError
-from pipeline.farm.model import HostKey
+from pipeline.farm.model.user import HostKey
 from pipeline.image.layer import Entry, File, Removal, text
 from pipeline.material.tree import walk
 from pipeline.system import ssh

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from pipeline.farm.model import Allocation, Disk, FileSystem, Guest
+from pipeline.farm.model.disk import Allocation, Disk, FileSystem
+from pipeline.farm.model.guest import Guest
 from pipeline.image.layer import Directory
 from pipeline.system import mounts
 from tests.guests import BASE, ROOT_UUID, SWAP_UUID, guest

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.farm.model import Family, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Family
 from pipeline.system import names
 from pipeline.system.distribution import Distribution
 from tests.guests import guest, nic

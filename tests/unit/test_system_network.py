@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Family, Nic
+from pipeline.farm.model.master import Family
+from pipeline.farm.model.network import Nic
 from pipeline.image.layer import Entry, text
 from pipeline.system import network, resolver
 from pipeline.system.distribution import Distribution

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import pytest
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Nic
+from pipeline.farm.model.network import Nic
 from pipeline.image.layer import Entry, File, Removal, text
 from pipeline.system import resolver
 from pipeline.system.network import NetworkTool, ifcfg, ifupdown, netplan, networkd, networkmanager, wicked

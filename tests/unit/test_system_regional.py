@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Family
+from pipeline.farm.model.master import Family
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.system import regional
 from pipeline.system.distribution import Distribution

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import User
+from pipeline.farm.model.user import User
 from pipeline.image.layer import Directory, Entry, File, Symlink, text
 from pipeline.system import homes
 from pipeline.system.accounts import Accounts

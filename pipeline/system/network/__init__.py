@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Family, Guest
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.master import Family
 from pipeline.image.layer import Entry
 from pipeline.image.tree import Tree
 from pipeline.system.distribution import Distribution

@@ -6,7 +6,8 @@ They are described by sysconfig.txt of initscripts, and nm-settings-ifcfg-rh(5).
 import re
 from collections.abc import Iterator
 
-from pipeline.farm.model import Guest, Nic
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree
 from pipeline.system import configuration

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import MasterError
 from pipeline.farm.addresses import Interface
-from pipeline.farm.model import Guest, Nic
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
 from pipeline.image.layer import Entry, text
 from pipeline.image.tree import Tree, resolve
 from pipeline.system import resolver

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from pipeline.farm.model import Guest, Nic
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
 from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree
 from pipeline.system.network import cards, networkmanager

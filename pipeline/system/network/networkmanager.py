@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from uuid import UUID, uuid5
 
 from pipeline.errors import MasterError
-from pipeline.farm.model import Guest, Nic
+from pipeline.farm.model.guest import Guest
+from pipeline.farm.model.network import Nic
 from pipeline.image.layer import Entry, Metadata, Removal, Symlink, text
 from pipeline.image.tree import Tree
 from pipeline.system.network import cards

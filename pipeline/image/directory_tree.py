@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.errors import ImageError
 from pipeline.image.inode import Inodes
@@ -23,6 +23,16 @@ _FILE_TYPES = {  # EXT2_FT_* of ext2_fs.h: what directories say of a name's type
 }
 
 
+class _Place(NamedTuple):
+    """Where a path leads: inode numbers from the root on, and how many symlinks were followed to get there."""
+
+    trail: tuple[int, ...]
+    followed: int
+
+
+_ROOT = _Place((ROOT_INODE,), 0)
+
+
 class DirectoryTree:
     """The directories of the file system that libext2fs has open as `handle`. Raises libext2fs.ExtError throughout."""
 
@@ -30,25 +40,38 @@ class DirectoryTree:
         self._fs = handle
         self._inodes = inodes
         self._library = library()
-        self._known: dict[str, int] = {}
+        self._number = ffi.new("ext2_ino_t *")
+        self._directories: dict[str, _Place] = {}
+        """By paths that were asked for. What has no name any more is taken out; new names change none of them."""
 
     def directory(self, path: str) -> int | None:
         """The inode number of the directory at `path`, or None. Cheap when asked again."""
-        if path not in self._known:
-            number = self.resolve(path)
-            if number is None or not self._inodes.is_directory(number):
-                return None
-            self._known[path] = number
-        return self._known[path]
+        place = self._place(path, path)
+        return place.trail[-1] if place and self._inodes.is_directory(place.trail[-1]) else None
 
     def resolve(self, path: str, *, follow_last: bool = True) -> int | None:
         """The inode number of what is at `path`, or None. Symlinks are followed as if this were mounted at /.
 
         Raises ImageError for a loop of symlinks.
         """
-        ahead = path.split("/")[::-1]
-        trail = [ROOT_INODE]
-        followed = 0
+        above, _, name = path.rpartition("/")
+        place = self._place(above, path)
+        place = place and self._walk(place, name, path, follow_last=follow_last)
+        return place.trail[-1] if place else None
+
+    def _place(self, above: str, path: str) -> _Place | None:
+        """Where `above`, the start of `path`, leads with all symlinks followed; directories are remembered."""
+        place = self._directories.get(above)
+        if place is None:
+            place = self._walk(_ROOT, above, path, follow_last=True)
+            if place and self._inodes.is_directory(place.trail[-1]):
+                self._directories[above] = place
+        return place
+
+    def _walk(self, start: _Place, names: str, path: str, *, follow_last: bool) -> _Place | None:
+        """Where `names`, a part of `path`, leads from `start` on."""
+        ahead = names.split("/")[::-1]
+        trail, followed = start
         while ahead:
             name = ahead.pop()
             if name in ("", "."):
@@ -67,18 +90,17 @@ class DirectoryTree:
                 ahead += target.split("/")[::-1]
                 trail = trail[:1] if target.startswith("/") else trail
             else:
-                trail.append(number)
-        return trail[-1]
+                trail = (*trail, number)
+        return _Place(trail, followed)
 
     def lookup(self, directory: int, name: str) -> int | None:
         """The inode number that `name` has in the directory with the inode number `directory`, or None."""
-        number = ffi.new("ext2_ino_t *")
         raw = os.fsencode(name)
-        code = self._library.ext2fs_lookup(self._fs, directory, raw, len(raw), ffi.NULL, number)
+        code = self._library.ext2fs_lookup(self._fs, directory, raw, len(raw), ffi.NULL, self._number)
         if code == FILE_NOT_FOUND:
             return None
         check(code)
-        return int(number[0])
+        return int(self._number[0])
 
     def names(self, directory: int) -> list[str]:
         """The names in `directory`, sorted, without "." and ".."."""
@@ -138,9 +160,10 @@ class DirectoryTree:
             above = self._inodes.read(directory)
             above.i_links_count -= 1  # the ".." of the one that goes
             self._inodes.write(directory, above)
+        if self._inodes.is_directory(number) or self._inodes.is_symlink(number):
+            self._directories.clear()
         check(self._library.ext2fs_unlink(self._fs, directory, os.fsencode(name), number, 0))
         self._inodes.drop_name(number)
-        self._known.clear()
 
     def _adding(self, directory: int, add: Callable[[], int]) -> None:
         code = add()

@@ -168,7 +168,7 @@ class FileSystem:
     def mode(self, path: str) -> int | None:
         """Type and permissions of what is at `path` itself, as st_mode of inode(7); None if nothing is."""
         number = self._tree.resolve(path, follow_last=False)
-        return None if number is None else int(self._inodes.read(number).i_mode)
+        return None if number is None else self._inodes.mode(number)
 
     def owner(self, path: str) -> tuple[int, int] | None:
         """User and group of what is at `path` itself; None if nothing is."""

@@ -49,6 +49,8 @@ class Inodes:
         self._library = library()
         self._size = max(handle.super.s_inode_size, SMALL_INODE)
         self._has_extents = bool(handle.super.s_feature_incompat & INCOMPAT_EXTENTS)
+        self._modes: dict[int, int] = {}
+        """Of the inodes in use that were asked for, since paths lead through the same ones again and again."""
 
     def read(self, number: int) -> Inode:
         """A copy of the inode."""
@@ -59,6 +61,7 @@ class Inodes:
     def write(self, number: int, inode: Inode) -> None:
         """Make `inode` what inode `number` is."""
         check(self._library.ext2fs_write_inode_full(self._fs, number, inode, self._size))
+        self._modes.pop(number, None)
 
     def status(self, number: int) -> Status:
         """What there is to know of the inode besides its contents."""
@@ -73,9 +76,15 @@ class Inodes:
             mtime=_nanoseconds(inode.i_mtime, inode.i_mtime_extra if large else 0),
         )
 
+    def mode(self, number: int) -> int:
+        """Type and permissions, as st_mode of inode(7). Cheap when asked again."""
+        if number not in self._modes:
+            self._modes[number] = int(self.read(number).i_mode)
+        return self._modes[number]
+
     def kind(self, number: int) -> int:
         """The file type, as S_IFMT() of inode(7)."""
-        return stat.S_IFMT(self.read(number).i_mode)
+        return stat.S_IFMT(self.mode(number))
 
     def is_directory(self, number: int) -> bool:
         """Whether it is a directory."""

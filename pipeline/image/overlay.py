@@ -15,19 +15,28 @@ class Overlay:
 
     def __init__(self, below: Tree) -> None:
         self._real = _Real(below)
+        self._resolved: dict[str, str] = {}
+        """Paths without symlinks by those that were asked for, since the last change."""
 
     def add(self, entry: Entry) -> None:
         """Have `entry` in the tree, as a file system would after it is written."""
         self._real.put(self.place(entry.path), entry)
+        self._resolved.clear()
+
+    def resolve(self, path: str) -> str:
+        """The path without symlinks that `path` comes to, as tree.resolve() has it; cheap when asked again."""
+        if path not in self._resolved:
+            self._resolved[path] = resolve(self._real, path)
+        return self._resolved[path]
 
     def place(self, path: str) -> str:
         """The path with the symlinks of its directories followed: two ways to one file are one file."""
         above, _, name = path.rpartition("/")
-        return f"{resolve(self._real, above)}/{name}".lstrip("/")
+        return f"{self.resolve(above)}/{name}".lstrip("/")
 
     def exists(self, path: str) -> bool:
         """Whether there is something at `path`, symlinks followed."""
-        return self._real.mode(resolve(self._real, path)) is not None
+        return self._real.mode(self.resolve(path)) is not None
 
     def readlink(self, path: str) -> str | None:
         """Where the symlink at `path` leads; None if there is none."""
@@ -35,7 +44,7 @@ class Overlay:
 
     def names(self, path: str) -> list[str]:
         """The names in the directory at `path`, sorted; none if there is no directory."""
-        return self._real.names(resolve(self._real, path))
+        return self._real.names(self.resolve(path))
 
     def mode(self, path: str) -> int | None:
         """Type and permissions of what is at `path` itself; None if nothing is."""
@@ -47,7 +56,7 @@ class Overlay:
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
-        return self._real.read(resolve(self._real, path), limit)
+        return self._real.read(self.resolve(path), limit)
 
 
 class _Real:
@@ -80,7 +89,8 @@ class _Real:
         entry = self._entries.get(path)
         if entry is not None:
             return entry.target if isinstance(entry, Symlink) else None
-        return None if self._is_hidden(path) else self._readlink(path)
+        is_symlink = not self._is_hidden(path) and stat.S_ISLNK(self._mode(path) or 0)
+        return self._readlink(path) if is_symlink else None
 
     def names(self, path: str) -> list[str]:
         """The names in the directory `path`."""

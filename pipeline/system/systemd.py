@@ -11,7 +11,6 @@ from pipeline.farm.model.role import Units
 from pipeline.farm.readers import did_you_mean
 from pipeline.image.layer import Entry, Metadata, Removal, Symlink
 from pipeline.image.overlay import Overlay
-from pipeline.image.tree import resolve
 from pipeline.system.distribution import Distribution
 from pipeline.system.faults import Faults
 from pipeline.system.unit_files import Install, expanded, parse
@@ -110,7 +109,7 @@ class Links:
             path = self._path(name)
             if path is None:
                 return None
-            real = resolve(self._tree, path)
+            real = self._tree.resolve(path)
             if real == "dev/null" or (self._tree.exists(path) and not self._tree.read(path)):
                 return _Unit(name, path, None)
             last = real.rpartition("/")[2]
@@ -181,7 +180,7 @@ class Links:
 
     def _link(self, target: str, path: str, *, replace: bool) -> None:
         there = self._tree.readlink(path)
-        if there is not None and resolve(self._tree, path) == resolve(self._tree, target):
+        if there is not None and self._tree.resolve(path) == self._tree.resolve(target):
             return
         if self._tree.mode(path) is not None and (there is None or not replace):
             what = f"is a symlink to {there}" if there is not None else "is no symlink"
@@ -198,7 +197,7 @@ class Links:
                 continue
             if self._tree.readlink(path) is None or not unit_names.is_valid(name):
                 continue
-            real = resolve(self._tree, path)
+            real = self._tree.resolve(path)
             template = unit_names.template(name)
             if doomed.isdisjoint({name, f"/{real}", real.rpartition("/")[2], *([template] if template else [])}):
                 continue

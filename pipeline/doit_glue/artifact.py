@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter, Signature
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -66,10 +67,16 @@ def artifact(  # noqa: PLR0913  # as many facts as an artifact has
     return Artifact(name, doc, build, made, read, [*tasks], guest, inputs, space, on_request)
 
 
+def _takes(*names: str) -> Signature:
+    """The signature of what is called with these; doit asks for it before each call, and would have it worked out."""
+    return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+
+
 class Recorded:
     """Whether an artifact was made from the same inputs as it would be now; puts on record what it was made from."""
 
     __slots__ = ("_changes", "_inputs")
+    __signature__ = _takes("task", "values")
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
@@ -102,16 +109,25 @@ class Recorded:
         return {name: value() if callable(value) else value for name, value in self._inputs.items()}
 
 
-def run(build: Callable[[], None], task: Task) -> TaskFailed | dict[str, float]:
+class Building:
     """The action of an artifact's task: to build it, and tell how long that took."""
-    before, started = stamps(task.file_dep), monotonic()
-    with logs.recorded(task.name) as log:
-        try:
-            build()
-        except GuestfarmError as error:
-            log.write(f"{error}\n")
-            return TaskFailed(str(error), report=True)
-    changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
-    if changed:
-        return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")
-    return {SECONDS: round(monotonic() - started, 3)}
+
+    __slots__ = ("_build",)
+    __signature__ = _takes("task")
+
+    def __init__(self, build: Callable[[], None]) -> None:
+        self._build = build
+
+    def __call__(self, task: Task) -> TaskFailed | dict[str, float]:
+        """What doit calls to have the artifact of `task` built; a GuestfarmError is the failure of the task."""
+        before, started = stamps(task.file_dep), monotonic()
+        with logs.recorded(task.name) as log:
+            try:
+                self._build()
+            except GuestfarmError as error:
+                log.write(f"{error}\n")
+                return TaskFailed(str(error), report=True)
+        changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
+        if changed:
+            return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")
+        return {SECONDS: round(monotonic() - started, 3)}

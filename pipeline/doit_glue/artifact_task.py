@@ -10,7 +10,7 @@ from doit.globals import Globals
 from doit.task import Task, first_line
 
 from pipeline.doit_glue import fingerprint
-from pipeline.doit_glue.artifact import Artifact, Recorded, run
+from pipeline.doit_glue.artifact import Artifact, Building, Recorded
 from pipeline.doit_glue.catalogue import Asked, Entry
 from pipeline.doit_glue.space import META
 from pipeline.doit_glue.targets import RECORD, explanation, not_ours, stamps
@@ -108,7 +108,7 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
 
     @property
     def _actions(self) -> list[Any]:
-        return [(run, [self.artifact.build])]
+        return [(Building(self.artifact.build),)]
 
     def fingerprint(self, answers: Callable[[Asked], str], digests: Callable[[frozenset[str]], str]) -> bytes | None:
         """What it would be made from now, and its targets; None if one of these is missing.

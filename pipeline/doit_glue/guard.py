@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from doit.dependency import Dependency, DependencyStatus
@@ -52,7 +51,7 @@ class Guard:
             return refusal
         status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
         if status.status == "run" and task.targets:
-            self._dependency.backend.start(task.name, {Path(target).parent for target in task.targets})
+            self._dependency.backend.start(task.name, {target.rpartition("/")[0] for target in task.targets})
         elif status.status == "up-to-date" and isinstance(task, ArtifactTask):
             self._note_fingerprint(task)
         return status

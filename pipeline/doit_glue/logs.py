@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
@@ -31,7 +32,12 @@ def echoed() -> bool:
 
 def folder() -> Path:
     """Where this farm's logs are."""
-    return Path(Globals.dep_manager.name).parent / "logs"
+    return _beside(Globals.dep_manager.name)
+
+
+@cache
+def _beside(state: str) -> Path:
+    return Path(state).parent / "logs"
 
 
 def path(task: str) -> Path:

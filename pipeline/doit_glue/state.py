@@ -49,15 +49,16 @@ class State:
 
     def __init__(self, name: str, codec: Codec, *, module_name: str | None = None) -> None:
         self.name = name
-        self.lock = BuildLock(Path(name).with_suffix(".lock"))
+        self._path = Path(name)
+        self.lock = BuildLock(self._path.with_suffix(".lock"))
         self._codec = codec
         self._connection: sqlite3.Connection | None = None
         self._records: dict[str, dict[str, Any]] = {}
         self._restarts: dict[str, list[str]] = {}
         self._fingerprints: dict[str, bytes] = {}
-        if Path(name).exists():
-            with user_errors(), readable(Path(name)):
-                self._connection = connect(Path(name))
+        if self._path.exists():
+            with user_errors(), readable(self._path):
+                self._connection = connect(self._path)
                 rows = self._connection.execute("select name, folders from restart").fetchall()
                 self._restarts = {task: json.loads(folders) for task, folders in rows}
 
@@ -82,17 +83,17 @@ class State:
 
     def remove(self, task: str) -> None:
         """Forget `task`, as `doit forget` or a failure does: what it made may be replaced."""
-        self.start(task, [Path(folder) for folder in self._restarts.get(task, ())])
+        self.start(task, self._restarts.get(task, ()))
 
     def remove_all(self) -> None:
         """Forget every task."""
         for task in self._names("task"):
             self.remove(task)
 
-    def start(self, task: str, folders: Iterable[Path]) -> None:
+    def start(self, task: str, folders: Iterable[str]) -> None:
         """Forget `task`, which is about to replace what it made, by way of drafts in `folders`."""
         self._records[task] = {}
-        self._restarts[task] = [str(folder) for folder in folders]
+        self._restarts[task] = [*folders]
         self._change(
             ("insert or replace into restart values (?, ?)", task, json.dumps(self._restarts[task])),
             ("delete from fingerprint where name = ?", task),
@@ -151,16 +152,17 @@ class State:
     def _rows(self, query: str, *parameters: str) -> list[Any]:
         if self._connection is None:
             return []
-        with user_errors(), readable(Path(self.name)):
+        with user_errors(), readable(self._path):
             return self._connection.execute(query, parameters).fetchall()
 
     def _change(self, *statements: tuple[str, ...]) -> None:
-        with user_errors(), readable(Path(self.name)):
+        with user_errors(), readable(self._path):
             self.lock.acquire()
             if self._connection is None:
-                self._connection = connect(Path(self.name))
+                self._connection = connect(self._path)
             self._connection.execute("begin immediate")
-            self._connection.executemany("insert or replace into fingerprint values (?, ?)", self._fingerprints.items())
+            noted = self._fingerprints.items()
+            self._connection.executemany("insert or replace into fingerprint values (?, ?)", noted)
             for statement, *parameters in statements:
                 self._connection.execute(statement, parameters)
             self._connection.execute("commit")

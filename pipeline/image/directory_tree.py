@@ -42,7 +42,9 @@ class DirectoryTree:
         self._library = library()
         self._number = ffi.new("ext2_ino_t *")
         self._directories: dict[str, _Place] = {}
-        """By paths that were asked for. What has no name any more is taken out; new names change none of them."""
+        """By paths that were asked for; until something goes that paths may lead through."""
+        self._missing: set[str] = set()
+        """Paths that lead nowhere; until there are new names."""
 
     def directory(self, path: str) -> int | None:
         """The inode number of the directory at `path`, or None. Cheap when asked again."""
@@ -62,10 +64,16 @@ class DirectoryTree:
     def _place(self, above: str, path: str) -> _Place | None:
         """Where `above`, the start of `path`, leads with all symlinks followed; directories are remembered."""
         place = self._directories.get(above)
+        if place is not None or above in self._missing:
+            return place
+        known = above
+        while known and known not in self._directories:
+            known = known.rpartition("/")[0]
+        place = self._walk(self._directories.get(known, _ROOT), above[len(known) :], path, follow_last=True)
         if place is None:
-            place = self._walk(_ROOT, above, path, follow_last=True)
-            if place and self._inodes.is_directory(place.trail[-1]):
-                self._directories[above] = place
+            self._missing.add(above)
+        elif self._inodes.is_directory(place.trail[-1]):
+            self._directories[above] = place
         return place
 
     def _walk(self, start: _Place, names: str, path: str, *, follow_last: bool) -> _Place | None:
@@ -166,6 +174,7 @@ class DirectoryTree:
         self._inodes.drop_name(number)
 
     def _adding(self, directory: int, add: Callable[[], int]) -> None:
+        self._missing.clear()
         code = add()
         if code == DIR_NO_SPACE:
             check(self._library.ext2fs_expand_dir(self._fs, directory))

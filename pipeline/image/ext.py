@@ -88,8 +88,9 @@ def _is_clean(filesystem: Any) -> bool:  # noqa: ANN401  # cffi's pointers have 
 
 def _check_whole(image: Path, filesystem: Any, offset: int) -> None:  # noqa: ANN401  # as above
     size = libext2fs.library().ext2fs_blocks_count(filesystem.super) * filesystem.blocksize
-    if image.stat().st_size - offset < size:  # e2fsck -n mentions it, and finds nothing wrong with that
-        raise ImageError(f"{image} is cut off: it has {image.stat().st_size} bytes, and its file system {size}")
+    there = image.stat().st_size
+    if there - offset < size:  # e2fsck -n mentions it, and finds nothing wrong with that
+        raise ImageError(f"{image} is cut off: it has {there} bytes, and its file system {size}")
 
 
 class FileSystem:

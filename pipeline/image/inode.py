@@ -189,11 +189,14 @@ class Inodes:
     def contents(self, number: int) -> Iterator[bytes]:
         """What is in a file, holes as zeros, piece by piece."""
         file = ffi.new("ext2_file_t *")
+        size = min(self.status(number).size, CHUNK)  # most files are small, and a buffer is zeroed before it is used
+        if not size:
+            return
         check(self._library.ext2fs_file_open(self._fs, number, 0, file))
         try:
-            buffer, got = ffi.new("char[]", CHUNK), ffi.new("unsigned int *")
+            buffer, got = ffi.new("char[]", size), ffi.new("unsigned int *")
             while True:
-                check(self._library.ext2fs_file_read(file[0], buffer, CHUNK, got))
+                check(self._library.ext2fs_file_read(file[0], buffer, size, got))
                 if not got[0]:
                     return
                 yield ffi.buffer(buffer, got[0])[:]

@@ -37,7 +37,9 @@ TEST_PACKAGES = \
     grub-common:grub-mkimage \
     grub-efi-amd64-bin:/usr/lib/grub/x86_64-efi/kernel.img \
     grub-pc-bin:/usr/lib/grub/i386-pc/kernel.img \
+    guestfish:guestfish \
     isc-dhcp-server:dhcpd \
+    libguestfs-xfs:/usr/lib/x86_64-linux-gnu/guestfs/supermin.d/zz-packages-xfs \
     libvirt-clients:virsh \
     libvirt-daemon:libvirtd \
     libvirt-daemon-driver-qemu:/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so \
@@ -58,6 +60,10 @@ TEST_PACKAGES = \
     whois:mkpasswd \
     xfsprogs:mkfs.xfs \
     zsh:zsh
+
+# guestfish boots the machine's own kernel in its appliance; one that has a kernel needs no other, which GRUB might boot.
+KERNELS = $(wildcard /boot/vmlinuz-*)
+TEST_PACKAGES += $(if $(KERNELS),,linux-image-cloud-amd64:/lib/modules)
 
 LOCK = requirements.lock
 STAMP = .venv/set-up

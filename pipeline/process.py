@@ -108,17 +108,22 @@ class Running:
 
 @contextmanager
 def started(
-    argv: Sequence[str | Path], *, descriptors: Sequence[int] = (), environment: Mapping[str, str] | None = None
+    argv: Sequence[str | Path],
+    *,
+    descriptors: Sequence[int] = (),
+    stdout: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """Run a program beside the block, and end it with the block: it, and its process group.
 
-    It has `descriptors` of ours under their numbers, for example ends of sockets to talk by; else it is run as run()
-    does. It also ends when this thread does, or this process is killed. Raises ProcessError if it is missing.
+    It has `descriptors` of ours under their numbers, for example ends of sockets to talk by, and prints to the
+    descriptor `stdout` if that is given; else it is run as run() does. It also ends when this thread does, or this
+    process is killed. Raises ProcessError if it is missing.
     """
     with (
         TemporaryFile() as said,
         signals.late() as deliver,
-        _popen(argv, environment or {}, output=said, descriptors=descriptors) as process,
+        _popen(argv, environment or {}, stdout=stdout or said, stderr=said, descriptors=descriptors) as process,
     ):
         running = Running(str(argv[0]), process, said)
         try:
@@ -188,7 +193,8 @@ def _popen(
     argv: Sequence[str | Path],
     environment: Mapping[str, str],
     *,
-    output: IO[bytes] | int = subprocess.PIPE,
+    stdout: IO[bytes] | int = subprocess.PIPE,
+    stderr: IO[bytes] | int = subprocess.PIPE,
     descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[str]:
     name = str(argv[0])
@@ -197,8 +203,8 @@ def _popen(
             # setpriv(1) has the kernel end the program when we are killed, and then becomes the program.
             [_located("setpriv"), "--pdeathsig", "KILL", _located(name), *map(str, argv[1:])],
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
+            stdout=stdout,
+            stderr=stderr,
             pass_fds=descriptors,
             env={"PATH": _search_path(), "LC_ALL": "C", "TZ": "UTC", **environment},
             start_new_session=True,

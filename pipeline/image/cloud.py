@@ -7,20 +7,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
 from pipeline import process
-from pipeline.errors import GuestfarmError, MasterError, quoted
-from pipeline.image import ext
+from pipeline.errors import GuestfarmError, MasterError
+from pipeline.image import ext, inspection
 from pipeline.image.layer import Content, Entry, File, HardLink, Layer, text
 
 RECIPE = 2
 """Raise it when the same disk gives another root file system: what was made by an older recipe is stale."""
 
-_QUIET: Final = "etc/cloud/cloud-init.disabled"
+_CLOUD_INIT: Final = "etc/cloud"
+_QUIET: Final = f"{_CLOUD_INIT}/cloud-init.disabled"
 """What keeps cloud-init from doing anything: see "Disable cloud-init" in its documentation."""
 _FSTAB: Final = "etc/fstab"
+_LARGEST_FSTAB: Final = 1 << 20
 _LOCAL: Final = re.compile("(UUID|LABEL|PARTUUID|PARTLABEL)=|/dev/")
 """How fstab(5) names a part of a disk."""
 _QCOW2: Final = b"QFI\xfb"
@@ -47,40 +49,61 @@ class _Partition:
 def opened(image: Path, beside: Path) -> Iterator[Layer]:
     """The root file system of a disk, with cloud-init told to do nothing.
 
-    A qcow2 image is unpacked beside the file `beside`. Raises MasterError for a disk without an ext2, ext3 or
-    ext4 root.
+    A qcow2 image, and a root of another kind than ext2, ext3 or ext4, are unpacked beside the file `beside`. Raises
+    MasterError for a disk without a root.
     """
+    with _errors(image, beside), ExitStack() as stack:
+        disk = stack.enter_context(_raw(image, beside))
+        yield _adapted(stack.enter_context(_root(disk, beside)))
+
+
+@contextmanager
+def _root(disk: Path, beside: Path) -> Iterator[Layer]:
+    partitions = _partitions(disk)
     with ExitStack() as stack:
-        try:
-            disk = stack.enter_context(_raw(image, beside))
-            partitions = _partitions(disk)
-            candidates = [each for each in partitions if _is_ext(disk, each)]
-            filesystems = [stack.enter_context(ext.open(disk, write=False, offset=each.start)) for each in candidates]
-            root = next((each for each in filesystems if each.exists("etc") and each.exists("usr")), None)
-            if root is None:
-                raise MasterError("there is no root file system of ext2, ext3 or ext4 on it" + _found(disk, partitions))
+        candidates = [each for each in partitions if _is_ext(disk, each)]
+        filesystems = [stack.enter_context(ext.open(disk, write=False, offset=each.start)) for each in candidates]
+        root = next((each for each in filesystems if each.exists("etc") and each.exists("usr")), None)
+        if root is not None:
             boot = next((each for each in filesystems if each is not root and _has_kernel(each, "")), None)
-        except GuestfarmError as error:
-            message = error.message.replace(f"{beside.name}-disk", "disk")
-            raise MasterError(f"{image}: {message}", error.hint) from error
-        yield _entries(root, None if _has_kernel(root, "boot") else boot)
+            yield _with_boot(root, None if _has_kernel(root, "boot") else boot)
+            return
+    kinds = _kinds(disk, partitions)
+    if not any(kind in inspection.KINDS for kind in kinds):
+        raise inspection.not_found(kinds)
+    # Named like the file, so that what a killed run leaves is found by publish.sweep().
+    with TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}-root-") as folder:
+        archive = Path(folder, "root.tar")
+        inspection.pack(disk, archive)
+        yield inspection.entries(archive)
 
 
-def _entries(root: ext.FileSystem, boot: ext.FileSystem | None) -> Layer:
-    quiet = root.exists("etc/cloud")
+def _with_boot(root: ext.FileSystem, boot: ext.FileSystem | None) -> Layer:
     for entry in root.entries():
-        if not (quiet and entry.path == _QUIET) and not (boot and entry.path.startswith("boot/")):
-            yield _with_root_alone(entry) if entry.path == _FSTAB and isinstance(entry, File) else entry
+        if not (boot and entry.path.startswith("boot/")):
+            yield entry
     if boot:
         for entry in boot.entries():
             if entry.path:
                 yield _below("boot", entry)
-    if quiet:
+
+
+def _adapted(root: Layer) -> Layer:
+    has_cloud_init = False
+    for entry in root:
+        has_cloud_init |= entry.path == _CLOUD_INIT
+        if entry.path == _FSTAB and isinstance(entry, File):
+            yield _with_root_alone(entry)
+        elif entry.path != _QUIET:
+            yield entry
+    if has_cloud_init:
         yield text(_QUIET, "")
 
 
 def _with_root_alone(fstab: File) -> File:
     """The same without the other partitions of the disk, such as /boot/efi: a guest would wait for them in vain."""
+    if fstab.content.size > _LARGEST_FSTAB:
+        raise MasterError(f"its /{_FSTAB} is too large for what it should be")
     lines = fstab.content.read().decode(errors="surrogateescape").splitlines()
     kept = [line for line in lines if not _is_of_another_partition(line.split())]
     contents = "".join(f"{line}\n" for line in kept).encode(errors="surrogateescape")
@@ -123,7 +146,7 @@ def _partitions(disk: Path) -> list[_Partition]:
     """The partitions of `disk`, its likely root first; all of the disk where it has no table."""
     size = disk.stat().st_size
     whole = _Partition(0, size, "")
-    if _is_ext(disk, whole):
+    if _is_ext(disk, whole) or any(kind in inspection.KINDS for kind in _kinds(disk, [whole])):
         return [whole]
     table = json.loads(_run("sfdisk", "--json", disk)).get("partitiontable", {})
     sector = int(table.get("sectorsize", 512))
@@ -143,8 +166,8 @@ def _is_ext(disk: Path, partition: _Partition) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def _found(disk: Path, partitions: list[_Partition]) -> str:
-    """What is there instead, for a message."""
+def _kinds(disk: Path, partitions: list[_Partition]) -> list[str]:
+    """What blkid(8) says that they are, for as many as it knows."""
     kinds = []
     for each in partitions:
         place = ("--offset", str(each.start), "--size", str(each.size))
@@ -152,7 +175,17 @@ def _found(disk: Path, partitions: list[_Partition]) -> str:
             ["blkid", "--probe", *place, "--match-tag", "TYPE", "--output", "value", disk], codes=(0, 2, 8)
         )
         kinds += [kind for kind in completed.stdout.split() if kind.isprintable()]
-    return f", but {', '.join(quoted(kind) for kind in kinds)}" if kinds else ""
+    return kinds
+
+
+@contextmanager
+def _errors(image: Path, beside: Path) -> Iterator[None]:
+    """Errors in the block, with the disk's name instead of what was unpacked beside the file `beside`."""
+    try:
+        yield
+    except GuestfarmError as error:
+        message = re.sub(rf"{re.escape(str(beside))}-[^:]*: ", "", error.message)
+        raise MasterError(f"{image}: {message.removeprefix(f'{image}: ')}", error.hint) from error
 
 
 def _run(program: str, *arguments: str | Path) -> str:

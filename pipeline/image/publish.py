@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def publish_link(target: Path, source: Path, *, sync_name: bool = True) -> None:
 def sweep(folder: Path) -> None:
     """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile."""
     for draft in folder.glob(f".*{_DRAFT}*"):
-        draft.unlink()
+        shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
 
 
 def _is_full(error: Exception, folder: Path) -> bool:

@@ -134,15 +134,33 @@ def test_other_partitions_are_not_waited_for(tree: Path, tmp_path: Path) -> None
     assert kept == [lines[number] for number in (0, 1, 5, 6)]
 
 
-def test_roots_of_other_kinds(tmp_path: Path) -> None:
+def test_no_root(tmp_path: Path) -> None:
+    need_programs("mkfs.vfat")
+    root = tmp_path / "root.img"
+    run("truncate", "--size=4M", root)
+    run("mkfs.vfat", root)
+    image = disk(tmp_path / "disk.img", "gpt", (ROOT, root))
+    with pytest.raises(MasterError, match=r"disk.img: there is no root file system on it, only 'vfat'; .* btrfs are"):
+        read(image)
+
+
+def test_an_encrypted_root(tree: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root.img"
+    root.write_bytes(b"LUKS\xba\xbe\0\1".ljust(4 * MIB, b"\0"))  # see the LUKS1 On-Disk Format Specification
+    boot = filesystem(tree / "boot", tmp_path / "boot.img", 4 * MIB)
+    with pytest.raises(MasterError, match="its root file system is encrypted; take its files out"):
+        read(disk(tmp_path / "disk.img", "gpt", (LINUX, boot), (ROOT, root)))
+
+
+def test_no_guestfish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_programs("mkfs.btrfs")
     root = tmp_path / "root.img"
-    with root.open("wb") as file:
-        file.truncate(128 * MIB)
+    run("truncate", "--size=128M", root)
     run("mkfs.btrfs", "-q", root)
-    image = disk(tmp_path / "disk.img", "gpt", (ROOT, root))
-    with pytest.raises(MasterError, match=r"there is no root file system of ext2, ext3 or ext4 on it, but 'btrfs'"):
-        read(image)
+    monkeypatch.setattr(process, "available", lambda name: name != "guestfish")
+    for image in (root, disk(tmp_path / "disk.img", "gpt", (ROOT, root))):
+        with pytest.raises(MasterError, match=r"guestfish is missing.*apt install guestfish"):
+            read(image)
 
 
 def test_what_is_no_disk(tmp_path: Path) -> None:

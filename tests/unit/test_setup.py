@@ -140,6 +140,14 @@ def test_a_python_too_old_or_absent_is_said_first(debian: Machine, python: str |
     assert "3.11 or newer" in result.stderr
 
 
+@pytest.mark.parametrize(("kernels", "wanted"), [("", True), ("/boot/vmlinuz-6.1", False)])
+def test_a_kernel_is_installed_for_the_tests_only_where_there_is_none(kernels: str, wanted: bool) -> None:
+    for target, packages in (("test", wanted), ("setup", False)):
+        argv = ("make", "--dry-run", "packages", target, f"KERNELS={kernels}")
+        completed = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, check=True)
+        assert ("linux-image-cloud-amd64:" in completed.stdout) == packages
+
+
 # --- the Makefile's .venv ---
 
 FAKE_PYTHON = """

@@ -1,6 +1,5 @@
 """`doit files`, `doit cat` and `doit get`: what is on a guest's disk, without mounting it."""
 
-import os
 import stat
 import sys
 from abc import abstractmethod
@@ -45,9 +44,6 @@ _LONG = {
     "help": "list mode, owner, group, size and time of modification as well, as is done anyway",
 }
 
-_BROKEN_PIPE = 141
-"""The exit code of a program that SIGPIPE ended, as shells show it."""
-
 
 class _LookCommand(SiteCommand):
     """A command that reads from a disk of a guest."""
@@ -68,12 +64,10 @@ class _LookCommand(SiteCommand):
                 if not in_use and not filesystem.is_clean:
                     self.say("warning: not cleanly unmounted: what only its journal has, the newest, is not seen")
                 self.look(filesystem, arguments[1:])
-                sys.stdout.flush()
-        except BrokenPipeError:  # by `| head`; see the note on SIGPIPE in Python's signal module
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return _BROKEN_PIPE
         except OSError as error:
-            raise ImageError(f"{error.filename or found.image}: {error.strerror}") from error
+            if error.filename is None:  # the standard output
+                raise
+            raise ImageError(f"{error.filename}: {error.strerror}") from error
         return 0
 
     @abstractmethod
@@ -157,7 +151,10 @@ class Get(_ContentsCommand):
             raise GuestfarmError(f"{last} is no folder", "several files are copied into a folder that is there")
         for path in paths:
             target = destination / _own_name(path) if destination.is_dir() else destination
-            look.copy_out(filesystem, path, target, self.say)
+            try:
+                look.copy_out(filesystem, path, target, self.say)
+            except OSError as error:
+                raise ImageError(f"{error.filename or target}: {error.strerror}") from error
 
 
 def _own_name(path: str) -> str:

@@ -13,7 +13,7 @@ import doit
 
 from pipeline.commands.output import table
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import user_errors
+from pipeline.doit_glue import read_to_its_end, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.farm.units import MIB, format_size, parse_size
 from pipeline.host import resize
@@ -80,7 +80,7 @@ class Resize(SiteCommand):
         """Resize guests; or images, for which no dodo.py and no list is needed."""
         if not params["image"] and not params["to"]:
             return super().execute(params, args)
-        with user_errors():
+        with read_to_its_end(), user_errors():
             jobs = _of_images([params["image"], *args], params["to"], params["shrink"])
             return _carry_out(jobs, lambda _: nullcontext(sys.stdout), params["process"])
 

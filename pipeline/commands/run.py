@@ -12,7 +12,7 @@ from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import creators, logs, processes, read_to_its_end, show_warnings, space, user_errors
+from pipeline.doit_glue import creators, failures, logs, processes, read_to_its_end, show_warnings, space, user_errors
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
@@ -65,6 +65,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         if not isinstance(state, State):  # somebody else's dodo.py
             return int(super()._execute(*arguments, **options))
         processes.prepare()
+        failures.distinguish()
         with user_errors():
             state.lock.acquire()
             creators.keep()

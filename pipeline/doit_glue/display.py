@@ -53,7 +53,7 @@ class Display:
     def _render(self) -> Group:
         total, done = sum(self._forecast.seconds.values()), self._done()
         bar = Table.grid(padding=(0, 1), expand=False)
-        bytes_done = sum(self._forecast.bytes.get(name, 0) for name in self._ended)
+        bytes_done = sum(self._forecast.bytes.get(name, 0) for name in list(self._ended))
         bar.add_row(
             ProgressBar(total=total or 1, completed=min(done, total), width=30),
             f"{len(self._ended):,} of {len(self._forecast.seconds):,}",
@@ -69,7 +69,7 @@ class Display:
         """The forecast seconds of what has ended, and of what runs as far as it has come, but never all of it."""
         forecast, now = self._forecast.seconds, monotonic()
         begun = sum(min(now - since, 0.9 * forecast.get(name, 0)) for name, since in list(self._running.items()))
-        return begun + sum(forecast.get(name, 0) for name in self._ended)
+        return begun + sum(forecast.get(name, 0) for name in list(self._ended))
 
     def _left(self, total: float, done: float) -> float:
         elapsed = monotonic() - self._started

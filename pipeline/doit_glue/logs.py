@@ -11,6 +11,7 @@ from typing import TextIO
 from doit.globals import Globals
 
 from pipeline import process
+from pipeline.doit_glue import turns
 from pipeline.process import Log
 
 LAST_RUN = "last-run.jsonl"
@@ -23,6 +24,7 @@ def echo() -> None:
     """From now on, show on the standard output, too, what goes into tasks' logs."""
     global _echoed  # noqa: PLW0603  # doit has no way to pass an option of the run to actions, nor to its workers
     _echoed = True
+    turns.share()
 
 
 def echoed() -> bool:
@@ -48,7 +50,7 @@ def path(task: str) -> Path:
 @contextmanager
 def recorded(task: str) -> Iterator[Log]:
     """A new log for `task`, into which goes what programs print in the block, and the exception that ends it."""
-    log = LogFile(path(task))
+    log = LogFile(path(task), task)
     try:
         with process.logged(log):
             yield log
@@ -65,19 +67,20 @@ class LogFile:
     A disk that is full takes no logs, which is no reason to fail: what there is no room for is lost.
     """
 
-    def __init__(self, path: Path, *, echo: bool = True) -> None:
-        """The log at `path`, where there is none; with `echo`, it is one of those that echo() is about."""
+    def __init__(self, path: Path, task: str | None = None) -> None:
+        """The log at `path`, where there is none; that of a `task` is one of those that echo() is about."""
         self._path = path
-        self._echo = echo
+        self._task = task
         self._file: TextIO | None = None
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
     def write(self, text: str) -> int:
         """Add `text`."""
-        if self._echo and _echoed:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        if self._task is not None and _echoed:
+            with suppress(OSError), turns.turn():  # the run itself prints, too, and finds out that it cannot
+                sys.stdout.writelines(f"{self._task}: {line}\n" for line in text.splitlines())
+                sys.stdout.flush()
         with suppress(OSError):
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)

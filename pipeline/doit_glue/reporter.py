@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from time import monotonic, time
 from typing import Any, TextIO
 
@@ -16,6 +17,7 @@ from pipeline.doit_glue import logs
 from pipeline.doit_glue.artifact_task import ArtifactTask
 from pipeline.doit_glue.freshness import with_dependencies
 from pipeline.doit_glue.progress import Forecast, size
+from pipeline.doit_glue.turns import turn
 from pipeline.errors import counted
 from pipeline.farm.units import approximate_size
 
@@ -35,6 +37,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         self._started = monotonic()
         self._display: Any = None
         self._timeline: logs.LogFile | None = None
+        self._starting = Lock()  # with -P thread, each task starts in a thread of its own
+
+    def write(self, text: str) -> None:
+        """Print whole lines."""
+        with turn():
+            self.outstream.write(text)
+            self.outstream.flush()
 
     def initialize(self, tasks: dict[str, Task], selected: Sequence[str]) -> None:
         """Remember what there is to do."""
@@ -45,12 +54,12 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         """A task starts."""
         if not task.actions:
             return
-        if not self._began:
-            self._begin()
-        self._began[task.name] = (monotonic(), time())
+        with self._starting:
+            if not self._began:
+                self._begin()
+            self._began[task.name] = (monotonic(), time())
         if self._display is None:
             self.write(f".  {task.title()}\n")
-            self.outstream.flush()
         else:
             self._display.start(task.name)
 
@@ -76,7 +85,6 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         text = f"x  {task.title()}: {_cause(task, fail)}"
         if self._display is None:
             self.write(f"{text}\n")
-            self.outstream.flush()
         else:
             self._display.end(task.name, text)
 
@@ -122,7 +130,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
 
     def _begin(self) -> None:
         """Before the first task: open the timeline and, on a terminal where nothing else is shown, the display."""
-        self._timeline = logs.LogFile(logs.folder() / logs.LAST_RUN, echo=False)
+        self._timeline = logs.LogFile(logs.folder() / logs.LAST_RUN)
         if not logs.echoed() and self.outstream is sys.stdout and sys.stdout.isatty():
             from pipeline.doit_glue.display import Display  # noqa: PLC0415  # a tenth of a second that most runs save
 

@@ -104,6 +104,10 @@ class State:
         """Every task that anything is on record for."""
         return sorted({*self._names("task"), *self._restarts})
 
+    def record(self, task: str) -> dict[str, Any]:
+        """All that is on record for `task`, by key; empty where there is nothing."""
+        return dict(self._record(task))
+
     def discard(self, task: str) -> None:
         """Remove every trace of a task that is no more."""
         self._records[task] = {}

@@ -120,14 +120,19 @@ class Workshop:
         return self.folder / "build" / name
 
 
+def new_workshop(folder: Path, guests: str = TINY_LIST) -> Workshop:
+    """A workshop in `folder` with this guest list, not built yet."""
+    (folder / "dodo.py").write_text((ROOT / "dodo.py").read_text())
+    workshop = Workshop(folder)
+    workshop.write_list(guests)
+    workshop.write_master()
+    return workshop
+
+
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     """A workshop with a tiny farm of five guests, not built yet."""
-    (tmp_path / "dodo.py").write_text((ROOT / "dodo.py").read_text())
-    workshop = Workshop(tmp_path)
-    workshop.write_list(TINY_LIST)
-    workshop.write_master()
-    return workshop
+    return new_workshop(tmp_path)
 
 
 @pytest.fixture

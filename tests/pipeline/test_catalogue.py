@@ -2,49 +2,21 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.conftest import Workshop
+from tests.pipeline.reading import doit
 from tests.unit.test_farm_users import ED25519
-
-READ = "the list is read\n"
-
-# Runs doit, which says when it reads the list.
-WITNESS = f"""
-import sys
-from doit.doit_cmd import DoitMain
-from pipeline import farm
-load = farm.load
-def telling(*arguments, **options):
-    print({READ!r}, end="", flush=True)
-    return load(*arguments, **options)
-farm.load = telling
-sys.exit(DoitMain().run(sys.argv[1:]))
-"""
-
-
-def doit(workshop: Workshop, *arguments: str) -> str:
-    """What doit prints, and whether it reads the list."""
-    completed = subprocess.run(
-        [sys.executable, "-c", WITNESS, *arguments],
-        cwd=workshop.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return completed.stdout
 
 
 def test_a_list_is_read_once(workshop: Workshop) -> None:
-    assert doit(workshop).startswith(READ)
+    assert doit(workshop).guests
     fresh = doit(workshop, "-r", "console")
-    assert READ not in fresh
-    assert fresh.splitlines().count("-- root:deb01") == 1
+    assert not fresh.guests
+    assert fresh.lines.count("-- root:deb01") == 1
     for arguments in (
         ["list"],
         ["list", "--all"],
@@ -53,7 +25,7 @@ def test_a_list_is_read_once(workshop: Workshop) -> None:
         ["-n", "2"],
         ["forget", "swap:deb01"],
     ):
-        assert READ not in doit(workshop, *arguments)
+        assert not doit(workshop, *arguments).guests
 
 
 def test_what_is_left_out_makes_no_difference(built: Workshop) -> None:
@@ -107,9 +79,9 @@ def test_what_cannot_be_trusted_is_made_anew(built: Workshop, change: Callable[[
     fresh = built.doit("-r", "console").output
     for file in sorted(built.path("catalogue").iterdir()):
         change(file)
-    output = doit(built, "-r", "console")
-    assert READ in output
-    assert output.replace(READ, "") == fresh
+    again = doit(built, "-r", "console")
+    assert again.guests
+    assert again.lines == fresh.splitlines()
 
 
 def test_a_list_with_a_mistake_is_never_known(built: Workshop) -> None:
@@ -125,7 +97,7 @@ def test_files_that_the_list_names_are_looked_at_again(workshop: Workshop) -> No
     keys.write_text(f"{ED25519}\n")
     workshop.change_list("swap: 1M", "users: {root: {keys: root.pub}}")
     workshop.doit()
-    assert READ not in doit(workshop)
+    assert not doit(workshop).guests
     keys.write_text("no key\n")
     run = workshop.doit(check=False)
     assert run.code == 2

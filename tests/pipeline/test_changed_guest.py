@@ -3,8 +3,6 @@
 import marshal
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,8 @@ from pipeline.errors import GuestfarmError
 from pipeline.farm import advice, layout
 from pipeline.farm.model.farm import Farm, Note
 from pipeline.tasks.outline import Outline
-from tests.pipeline.conftest import Workshop
+from tests.pipeline.conftest import Workshop, new_workshop
+from tests.pipeline.reading import doit
 
 LIST = """\
 farm: tiny
@@ -36,43 +35,12 @@ guests:
   last: {address: 10.0.0.31/24}
 """
 
-# Runs doit, which says of how many guests it reads a list.
-WITNESS = """
-import sys
-from doit.doit_cmd import DoitMain
-from pipeline import farm
-load = farm.load
-def telling(*arguments, **options):
-    loaded = load(*arguments, **options)
-    print("read:", len(loaded.guests), flush=True)
-    return loaded
-farm.load = telling
-sys.exit(DoitMain().run(sys.argv[1:]))
-"""
-
-
-def doit(workshop: Workshop, *arguments: str) -> list[str]:
-    """What doit prints, and of how many guests it reads a list."""
-    completed = subprocess.run(
-        [sys.executable, "-c", WITNESS, *arguments],
-        cwd=workshop.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return completed.stdout.splitlines()
-
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory, root: Path = Path(__file__).parents[2]) -> Workshop:
+def known(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A farm whose list was read."""
-    folder = tmp_path_factory.mktemp("known")
-    shutil.copy(root / "dodo.py", folder)
-    workshop = Workshop(folder)
-    workshop.write_list(LIST)
-    workshop.write_master()
-    (folder / "build").mkdir()
+    workshop = new_workshop(tmp_path_factory.mktemp("known"), LIST)
+    workshop.path("").mkdir()
     workshop.doit("list")
     return workshop
 
@@ -116,12 +84,11 @@ def test_a_changed_guest(known: Workshop, old: str, new: str, read: int) -> None
     known.doit("list")
     known.write_list(LIST.replace(old, new))
     assert old in LIST
-    lines = doit(known, "list", "--all")
-    assert {line for line in lines if line.startswith("read:")} <= {f"read: {number}" for number in range(read + 1)}
+    changed = doit(known, "list", "--all")
+    assert max(changed.guests, default=0) <= read
     found = catalogue(known)
     shutil.rmtree(known.path("catalogue"))
-    again = doit(known, "list", "--all")
-    assert [line for line in lines if "read:" not in line] == [line for line in again if "read:" not in line]
+    assert doit(known, "list", "--all").lines == changed.lines
     assert found == catalogue(known)
 
 
@@ -155,19 +122,21 @@ def test_one_guest_is_read_to_be_built(known: Workshop) -> None:
     known.write_list(LIST)
     known.doit()
     known.write_list(LIST.replace("10.0.0.12/24", "10.0.0.43/24"))
-    lines = doit(known)
-    assert sorted(line for line in lines if line.startswith(".  ")) == [
+    run = doit(known)
+    assert sorted(line for line in run.lines if line.startswith(".  ")) == [
         ".  known_hosts:dns",
         ".  known_hosts:openssh",
         ".  root:deb02",
     ]
-    assert "read: 7" not in lines
+    assert 7 not in run.guests
     assert "10.0.0.43" in known.path("known_hosts").read_text()
     known.path("guests/web02/swap.img").unlink()
-    lines = doit(known, "-n", "2")
-    assert ".  swap:web02" in lines
-    assert "read: 7" not in lines
-    assert [line for line in doit(known) if line.startswith(("read", ".  "))] == []
+    run = doit(known, "-n", "2")
+    assert ".  swap:web02" in run.lines
+    assert 7 not in run.guests
+    run = doit(known)
+    assert run.guests == []
+    assert [line for line in run.lines if line.startswith(".  ")] == []
 
 
 def test_many_guests_are_read_at_once(known: Workshop) -> None:
@@ -180,9 +149,9 @@ def test_many_guests_are_read_at_once(known: Workshop) -> None:
     known.doit()
     for image in known.path("guests").glob("*/swap.img"):
         image.unlink()
-    lines = doit(known)
-    assert len([line for line in lines if line.startswith(".  swap:")]) == 87
-    assert lines.count("read: 87") == 1
+    run = doit(known)
+    assert len([line for line in run.lines if line.startswith(".  swap:")]) == 87
+    assert run.guests.count(87) == 1
     known.write_list(LIST)
     known.doit()
 

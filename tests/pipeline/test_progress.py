@@ -11,32 +11,10 @@ import sys
 from pathlib import Path
 
 from tests.pipeline.conftest import Workshop
+from tests.pipeline.terminal import on_a_terminal
 from tests.pipeline.test_stale import ALL
 
 _SUMMARY = re.compile(r"built 20 in \d+\.\d s, \d+K written; logs are in build/logs")
-
-
-def on_a_terminal(workshop: Workshop, *arguments: str) -> str:
-    """What doit writes to a terminal that is its standard output."""
-    ours, its = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "doit", *arguments],
-        cwd=workshop.folder,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-        stdout=its,
-        stderr=its,
-        stdin=subprocess.DEVNULL,
-    ) as process:
-        os.close(its)
-        written = b""
-        while select.select([ours], [], [], 60)[0]:
-            try:
-                written += os.read(ours, 65536)
-            except OSError:  # EIO: the last one that had it open has closed it
-                break
-        process.wait(60)
-    os.close(ours)
-    return written.decode()
 
 
 def timeline(workshop: Workshop) -> dict[str, str]:
@@ -53,15 +31,16 @@ def test_elsewhere_it_is_plain_lines(workshop: Workshop) -> None:
 
 
 def test_on_a_terminal_there_is_a_bar(workshop: Workshop) -> None:
-    text = on_a_terminal(workshop, "-n", "2")
+    shown = on_a_terminal(workshop, "-n", "2")
+    text = shown.text
     assert "\x1b[" in text
     assert re.search(r"\d+ of 20 ", text)
     assert " left" in text
     for name in ALL:
         assert f".  {name}" in text
     assert _SUMMARY.search(text)
-    assert "\x1b[?25h" in text[text.rindex("\x1b[?25l") :], "the cursor is there again"
-    assert on_a_terminal(workshop) == "nothing to do: 20 artifacts fresh\r\n"
+    assert shown.has_cursor
+    assert on_a_terminal(workshop).text == "nothing to do: 20 artifacts fresh\r\n"
 
 
 def test_failures_come_twice_with_the_next_step(built: Workshop) -> None:

@@ -32,14 +32,17 @@ def parse(texts: Iterable[str]) -> Install:
                 install.default_instance = value
             elif name in _LISTS:
                 there: list[str] = getattr(install, _LISTS[name])
-                setattr(install, _LISTS[name], [*there, *_words(value)] if value else [])
+                is_kept = bool(value) or name == "Also"  # of which there is no taking back
+                setattr(install, _LISTS[name], [*there, *_words(value)] if is_kept else [])
     return install
 
 
 def expanded(text: str, name: str, default_instance: str = "") -> str:
     """`text` with the specifiers that depend on the name of the unit alone. Raises MasterError for others."""
+    if unit_names.instance(name) == "" and default_instance:
+        name = unit_names.with_instance(name, default_instance)
     stem = name.rpartition(".")[0]
-    instance = unit_names.instance(name) or default_instance
+    instance = unit_names.instance(name) or ""
     prefix = unit_names.prefix(name)
     known = {"n": name, "N": stem, "p": prefix, "j": prefix.rpartition("-")[2], "i": instance, "%": "%"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.errors import ImageError
-from pipeline.image import blank, digest, disk, e2fsprogs, ext
+from pipeline.image import blank, digest, disk, e2fsprogs, ext, labels
 from pipeline.image.clone import clone
 from pipeline.image.findings import Findings
 from pipeline.image.layer import Contents, Digest, Layer
@@ -13,7 +13,7 @@ from pipeline.image.look import listed
 from pipeline.image.publish import publish
 from pipeline.image.usage import check_unused
 
-POPULATE_RECIPE = 1
+POPULATE_RECIPE = 2
 """Raise it when the same master gives another image: what was populated by an older recipe is stale."""
 
 _PROGRAMS, _MODULES = ("bin", "sbin"), "lib/modules"
@@ -46,6 +46,7 @@ def populate(formatted: Path, target: Path, master: Layer, contents: Contents, *
         seen = Digest()
         with ext.open(draft) as filesystem:
             filesystem.apply(seen.watch(master))
+            labels.complete(filesystem)
         if seen.contents() != contents:
             raise ImageError("the master changed while it was read", "run doit again")
         e2fsprogs.index(draft)
@@ -75,6 +76,7 @@ def adopt(  # noqa: PLR0913  # an image made by hand is checked against all that
             raise ImageError("the master changed while it was read", "run doit again")
         with ext.open(draft) as filesystem_to_grow:
             filesystem_to_grow.mark_checked()
+            labels.complete(filesystem_to_grow)
             forgets_checksums = filesystem_to_grow.has_orphan_file and not filesystem_to_grow.can_change_uuid
         if forgets_checksums:
             # tune2fs -U makes the checksums anew, but not those of the orphan file: seen with e2fsprogs 1.47.2.

@@ -157,6 +157,11 @@ class FileSystem:
         """Whether it has an orphan file, which Linux knows since 5.15."""
         return bool(self._fs.super.s_feature_compat & libext2fs.COMPAT_ORPHAN_FILE)
 
+    @property
+    def inode_size(self) -> int:
+        """Bytes of an inode."""
+        return int(self._fs.super.s_inode_size)
+
     def status(self, path: str, *, follow_last: bool = False) -> Status | None:
         """What there is to know of what is at `path` besides its contents; None if nothing is."""
         number = self._tree.resolve(path, follow_last=follow_last)
@@ -178,6 +183,19 @@ class FileSystem:
             return None
         inode = self._inodes.read(number)
         return inode.i_uid | inode.i_uid_high << 16, inode.i_gid | inode.i_gid_high << 16
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of what is at `path` itself; None if there is none."""
+        status = self.status(path)
+        return None if status is None else self.xattrs(status).get(name)
+
+    def xattrs(self, file: Status) -> dict[str, bytes]:
+        """All extended attributes of a file, by their full names."""
+        return self._inodes.xattrs(file.number)
+
+    def set_xattr(self, file: Status, name: str, value: bytes) -> None:
+        """Give a file an extended attribute. Raises ImageError if there is no room for it."""
+        self._inodes.set_xattrs(file.number, [(name, value)])
 
     def readlink(self, path: str) -> str | None:
         """Where the symlink at `path` leads; None if there is none."""
@@ -207,6 +225,10 @@ class FileSystem:
     def entries(self) -> Iterator[Entry]:
         """Everything in the file system as a layer, without sockets. Raises ImageError also while it is read."""
         return reader.entries(self._inodes, self._tree)
+
+    def walk(self) -> Iterator[tuple[str, Status]]:
+        """The path of everything in the file system, directories before what is in them. Raises as entries() does."""
+        return reader.walk(self._inodes, self._tree)
 
     def apply(self, layer: Layer) -> None:
         """Write every entry of `layer` in its order; what was there under the same name is replaced.

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,14 +123,15 @@ class Inodes:
         self._fill(inode, metadata)
         self.write(number, inode)
         if metadata.xattrs:
-            self._set_xattrs(number, metadata)
+            self.set_xattrs(number, metadata.xattrs)
 
-    def _set_xattrs(self, number: int, metadata: Metadata) -> None:
+    def set_xattrs(self, number: int, xattrs: Iterable[tuple[str, bytes]]) -> None:
+        """Add extended attributes, or replace those of the same name; others stay."""
         handle = ffi.new("ext2_xattr_handle **")
         check(self._library.ext2fs_xattrs_open(self._fs, number, handle))
         try:
             check(self._library.ext2fs_xattrs_read(handle[0]))
-            for name, value in metadata.xattrs:
+            for name, value in xattrs:
                 check(self._library.ext2fs_xattr_set(handle[0], os.fsencode(name), value, len(value)))
         finally:
             self._library.ext2fs_xattrs_close(handle)

@@ -54,6 +54,10 @@ class Overlay:
         """User and group of what is at `path` itself; None if nothing is."""
         return self._real.owner(self.place(path))
 
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of what is at `path` itself; None if there is none."""
+        return self._real.xattr(self.place(path), name)
+
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The contents of the file at `path`, symlinks followed. Raises ImageError if there is none."""
         return self._real.read(self.resolve(path), limit)
@@ -119,6 +123,13 @@ class _Real:
         if isinstance(entry, File | Directory | Symlink):
             return entry.metadata.uid, entry.metadata.gid
         return None if entry or self._is_hidden(path) else self._below.owner(path)
+
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute."""
+        entry = self._entries.get(path)
+        if isinstance(entry, File | Directory | Symlink):
+            return dict(entry.metadata.xattrs).get(name)
+        return None if entry or self._is_hidden(path) else self._below.xattr(path, name)
 
     def read(self, path: str, limit: int | None) -> bytes:
         """What is in a file."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline.errors import ImageError, quoted
 from pipeline.image.directory_tree import DirectoryTree
-from pipeline.image.inode import Inodes
+from pipeline.image.inode import Inodes, Status
 from pipeline.image.layer import (
     CHUNK,
     Content,
@@ -31,23 +31,30 @@ def entries(inodes: Inodes, tree: DirectoryTree) -> Iterator[Entry]:
     Raises ImageError for what makes no sense, and libext2fs.ExtError.
     """
     first_names: dict[int, str] = {}
+    for path, status in walk(inodes, tree):
+        if stat.S_ISSOCK(status.mode) or path.partition("/")[0] == "lost+found":
+            continue
+        if stat.S_ISDIR(status.mode):
+            yield Directory(path, _metadata(inodes, status))
+        elif status.number in first_names:
+            yield HardLink(path, first_names[status.number])
+        else:
+            first_names[status.number] = path
+            yield _entry(inodes, status, path)
+
+
+def walk(inodes: Inodes, tree: DirectoryTree) -> Iterator[tuple[str, Status]]:
+    """The paths and inodes of everything in a file system, directories before what is in them. Raises as above."""
     pending = [("", ROOT_INODE, frozenset[int]())]
     while pending:
         path, number, trail = pending.pop()
         status = inodes.status(number)
-        if stat.S_ISSOCK(status.mode):
-            continue
+        yield path, status
         if stat.S_ISDIR(status.mode):
             if number in trail:
                 raise ImageError(f"the directory {quoted(path)} is inside itself", _DAMAGED)
-            yield Directory(path, _metadata(inodes, number))
             below = [(_join(path, name), child, trail | {number}) for name, child in tree.children(number)]
-            pending += [child for child in reversed(below) if child[0] != "lost+found"]
-        elif number in first_names:
-            yield HardLink(path, first_names[number])
-        else:
-            first_names[number] = path
-            yield _entry(inodes, number, path, status.mode, status.size)
+            pending += reversed(below)
 
 
 def _join(path: str, name: str) -> str:
@@ -56,22 +63,21 @@ def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
 
 
-def _metadata(inodes: Inodes, number: int) -> Metadata:
-    status = inodes.status(number)
+def _metadata(inodes: Inodes, status: Status) -> Metadata:
     return Metadata(
         mode=stat.S_IMODE(status.mode),
         uid=status.uid,
         gid=status.gid,
         mtime=status.mtime,
-        xattrs=tuple(sorted(inodes.xattrs(number).items())),
+        xattrs=tuple(sorted(inodes.xattrs(status.number).items())),
     )
 
 
-def _entry(inodes: Inodes, number: int, path: str, mode: int, size: int) -> Entry:
-    metadata = _metadata(inodes, number)
-    match stat.S_IFMT(mode):
+def _entry(inodes: Inodes, status: Status, path: str) -> Entry:
+    metadata, number = _metadata(inodes, status), status.number
+    match stat.S_IFMT(status.mode):
         case stat.S_IFREG:
-            return File(path, metadata, Content(size, _chunks(inodes, number)))
+            return File(path, metadata, Content(status.size, _chunks(inodes, number)))
         case stat.S_IFLNK:
             return Symlink(path, metadata, inodes.link_target(number))
         case stat.S_IFBLK | stat.S_IFCHR | stat.S_IFIFO as kind:

@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from pipeline.errors import ImageError
-from pipeline.image import blank, e2fsprogs, ext
+from pipeline.image import blank, e2fsprogs, ext, labels
 from pipeline.image.clone import clone
 from pipeline.image.layer import Entry, File, Layer, Removal, Symlink
 from pipeline.image.publish import SECRET, publish
@@ -22,7 +22,7 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
         clone(base, draft, allocate=allocate)
         with ext.open(draft) as filesystem:
             layer = list(identity(filesystem))
-            filesystem.apply(layer)
+            labels.write(filesystem, layer)
             in_superblock = filesystem.can_change_uuid
             if in_superblock:
                 filesystem.uuid = uuid

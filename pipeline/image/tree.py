@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.errors import ImageError
-from pipeline.image.layer import Directory, Entry, File, HardLink, Layer, Symlink
+from pipeline.image.layer import Directory, Entry, File, HardLink, Layer, Metadata, Symlink
 
 _LARGEST_KEPT = 1 << 30
 """Bytes of the largest file whose contents are kept in memory; no kernel and no initrd is near that."""
@@ -34,6 +34,9 @@ class Tree(Protocol):
     def owner(self, path: str) -> tuple[int, int] | None:
         """User and group of what is at `path` itself; None if nothing is."""
 
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of what is at `path` itself, by its full name; None if there is none."""
+
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The contents of the file at `path`, symlinks followed; of long ones, at least the first `limit` bytes.
 
@@ -53,7 +56,7 @@ class LayerTree:
 
     def __init__(self, layer: Layer, keep: Callable[[str], bool]) -> None:
         self._links: dict[str, str] = {}
-        self._statuses: dict[str, tuple[int, int, int]] = {}
+        self._statuses: dict[str, tuple[int, Metadata]] = {}
         self._contents: dict[str, bytes] = {}
         self._names: dict[str, set[str]] = {"": set()}
         for entry in layer:
@@ -81,9 +84,14 @@ class LayerTree:
     def owner(self, path: str) -> tuple[int, int] | None:
         """User and group of what is at `path` itself; None if nothing is."""
         status = self._status(path)
-        return status[1:] if status else None
+        return (status[1].uid, status[1].gid) if status else None
 
-    def _status(self, path: str) -> tuple[int, int, int] | None:
+    def xattr(self, path: str, name: str) -> bytes | None:
+        """An extended attribute of what is at `path` itself; None if there is none."""
+        status = self._status(path)
+        return dict(status[1].xattrs).get(name) if status else None
+
+    def _status(self, path: str) -> tuple[int, Metadata] | None:
         above, _, name = path.rpartition("/")
         return self._statuses.get(f"{resolve(self, above)}/{name}")
 
@@ -103,8 +111,7 @@ class LayerTree:
         self._contents.pop(path, None)
         self._statuses.pop(f"{above}/{name}", None)
         if isinstance(entry, File | Directory | Symlink):
-            about = entry.metadata
-            self._statuses[f"{above}/{name}"] = _TYPES[type(entry)] | about.mode, about.uid, about.gid
+            self._statuses[f"{above}/{name}"] = _TYPES[type(entry)] | entry.metadata.mode, entry.metadata
         match entry:
             case Directory():
                 self._names.setdefault(path, set())

@@ -78,7 +78,7 @@ def facts(guest: Guest) -> dict[str, str]:
     """What every guest reports: commands that Debian and BusyBox have in common."""
     uefi = guest.firmware is Firmware.UEFI
     return {
-        "host name": "hostname",
+        "host name": "uname -n",  # SELinux may forbid hostname(1) to write to a serial port
         "MAC addresses": "grep . /sys/class/net/*/address",
         "addresses": "ip -o addr",
         "mounts": "cat /proc/mounts",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import ImageError
 from pipeline.farm.units import approximate_size
-from pipeline.image import ext
+from pipeline.image import ext, labels
 from pipeline.image.blank import free_space, space
 from pipeline.image.clone import clone
 from pipeline.image.layer import Layer
@@ -27,7 +27,7 @@ def thrown_away(folder: Path, disks: Sequence[Path], addition: Callable[[Tree], 
         for disk, own in zip(disks, clones, strict=True):
             _clone(disk, own)
         with ext.open(clones[0]) as filesystem:
-            filesystem.apply(addition(filesystem))
+            labels.write(filesystem, addition(filesystem))
         yield clones
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -34,7 +34,7 @@ from pipeline.system import (
 from pipeline.system.accounts import Accounts
 from pipeline.system.distribution import Distribution
 
-RECIPE = 2
+RECIPE = 3
 """Raise it when the same guest gets other files: root disks made by an older recipe are stale."""
 
 _MASTERS_OWN = (

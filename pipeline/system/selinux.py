@@ -1,23 +1,22 @@
-"""SELinux: has a guest that enforces its policy label, at its first boot, what was written from outside."""
+"""SELinux: has a guest that enforces its policy label its files at its first boot, where they have no labels yet."""
 
-import re
 from collections.abc import Iterator
 
 from pipeline.farm.model.guest import Guest
+from pipeline.image import labels
 from pipeline.image.layer import Entry, text
 from pipeline.image.tree import Tree
-from pipeline.system import configuration
 
 
 def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
-    """/.autorelabel, where selinux_config(5) says "enforcing" and the kernel is not told otherwise.
+    """/.autorelabel, where selinux_config(5) says "enforcing", something has no label, and the kernel knows no better.
 
-    Files without a label are closed to confined services. Only the guest's own setfiles(8) knows all that decides on
-    labels: the policy's modules, local file contexts, users' homes. So the whole is labelled by it, once, and the guest
-    reboots; a master may be as free of labels as a tar or a container's files are.
+    Files without a label are closed to confined services. Those of bases are labelled where their inodes have room for
+    it and the master has its policy, see image/labels.py; all others, and those of other disks, are left to the guest,
+    which starts again then.
     """
-    mode = re.findall(r"^\s*SELINUX=(\w+)", configuration.there(tree, "etc/selinux/config"), re.MULTILINE)
-    if mode[-1:] == ["enforcing"] and not is_switched_off(guest):
+    unlabelled = tree.xattr("", labels.ATTRIBUTE) is None or any(disk.mount for disk in guest.disks)
+    if labels.mode(tree) == "enforcing" and unlabelled and not is_switched_off(guest):
         yield text(".autorelabel", "")
 
 

@@ -1,6 +1,7 @@
 # make          sets up what is missing, then builds guests.yaml; afterwards: . .venv/bin/activate; doit
 # make test     sets up what is missing, then checks everything
 # make test-xen runs built guests under the real Xen hypervisor, in emulation: some minutes
+# make test-selinux boots a Debian that enforces its SELinux policy: some minutes
 # make fuzz     tries generated input for some minutes
 # make setup    only sets up
 # make lint     only checks style and types
@@ -49,6 +50,7 @@ TEST_PACKAGES = \
     netplan.io:netplan \
     openssl:openssl \
     ovmf:/usr/share/OVMF/OVMF_CODE_4M.fd \
+    policycoreutils:setfiles \
     python3-gi:/usr/lib/python3/dist-packages/gi/__init__.py \
     qemu-system-x86:qemu-system-x86_64 \
     qemu-utils:qemu-img \
@@ -70,7 +72,7 @@ STAMP = .venv/set-up
 PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 
 .DELETE_ON_ERROR:
-.PHONY: all setup packages test test-xen fuzz lint docs lock
+.PHONY: all setup packages test test-xen test-selinux fuzz lint docs lock
 
 all: setup
 	.venv/bin/doit
@@ -81,6 +83,9 @@ test: lint
 
 test-xen: setup
 	.venv/bin/python -m pytest -m xen -n 0 $(PYTEST_FLAGS) tests/xen
+
+test-selinux: setup
+	.venv/bin/python -m pytest -m selinux -n 0 $(PYTEST_FLAGS) tests/boot/test_selinux.py
 
 fuzz: setup
 	.venv/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_FLAGS)
@@ -96,7 +101,7 @@ docs: setup
 setup: $(STAMP)
 
 packages:
-	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test test-xen fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
+	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test test-xen test-selinux fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
 
 # A .venv works for one Python in one place. The stamp says for which, and is there only while the .venv is whole.
 export VENV_FOR := $(shell $(PYTHON) -c 'import os, sys; print(sys.version[:4], os.getcwd())' 2>/dev/null)

@@ -132,7 +132,7 @@ class Boot:
 def example() -> Iterator[Workshop]:
     """The farm in guests.yaml. Its master of Debian's packages is kept for the next time; the rest is built anew."""
     need_programs("mke2fs", "mkswap")
-    with _kept("example") as workshop:
+    with kept("example") as workshop:
         for kind in ("bases", "guests"):
             shutil.rmtree(workshop.path(kind), ignore_errors=True)
         shutil.copy(ROOT / "guests.yaml", workshop.folder)
@@ -143,7 +143,7 @@ def example() -> Iterator[Workshop]:
 @pytest.fixture(scope="session")
 def debian_tar() -> Iterator[Path]:
     """The root file system of the example's master alone, kept as well."""
-    with _kept("example") as workshop:
+    with kept("example") as workshop:
         shutil.copy(ROOT / "guests.yaml", workshop.folder)
         workshop.doit("master:debian")
         yield workshop.path("masters/debian/rootfs.tar")
@@ -152,7 +152,7 @@ def debian_tar() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def packages() -> Iterator[Path]:
     """The root file system of a master with other network tools, without a kernel. It is kept as well."""
-    with _kept("packages") as workshop:
+    with kept("packages") as workshop:
         workshop.write_list(_PACKAGES)
         workshop.doit("master:packages")
         yield workshop.path("masters/packages/rootfs.tar")
@@ -249,7 +249,7 @@ def _boot(named: tuple[Workshop, str], scratch: Path, more: Facts) -> Boot:
 
 
 @contextmanager
-def _kept(name: str) -> Iterator[Workshop]:
+def kept(name: str) -> Iterator[Workshop]:
     """A workshop that stays for the next time. Test sessions that run side by side use it one after the other."""
     need_programs("mmdebstrap")
     workshop = Workshop(ROOT / "build/tests" / name)

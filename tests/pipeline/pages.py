@@ -97,7 +97,7 @@ class Reader:
     def change_list(self, text: str) -> None:
         """Merge `text` into the workshop's list."""
         present = (self.workshop.folder / "guests.yaml").read_text()
-        self.write_list(_merged(present.replace(str(self.workshop.folder / "images"), self.images), text))
+        self.write_list(merged(present.replace(str(self.workshop.folder / "images"), self.images), text))
 
     def check_list(self, text: str, name: str) -> None:
         """Load the list `text`, as it would be beside the workshop's own."""
@@ -196,19 +196,20 @@ def _pattern(expected: str) -> re.Pattern[str]:
     return re.compile("".join(texts))
 
 
-def _merged(whole: str, part: str) -> str:
-    merged = _merge(yaml.load(whole, yaml.BaseLoader), yaml.load(part, yaml.BaseLoader))
-    return str(yaml.safe_dump(merged, sort_keys=False, default_style='"'))
+def merged(whole: str, part: str) -> str:
+    """The list `whole` with what `part` says as well."""
+    both = _merge(yaml.load(whole, yaml.BaseLoader), yaml.load(part, yaml.BaseLoader))
+    return str(yaml.safe_dump(both, sort_keys=False, default_style='"'))
 
 
 def _completed(fragment: str) -> str:
     """A whole list that says what `fragment` does."""
-    merged = yaml.load(_merged(MINIMAL, fragment), yaml.BaseLoader)
-    merged["guests"] = merged["guests"] or {"deb01": {}}
-    for name, guest in merged["guests"].items():
+    whole = yaml.load(merged(MINIMAL, fragment), yaml.BaseLoader)
+    whole["guests"] = whole["guests"] or {"deb01": {}}
+    for name, guest in whole["guests"].items():
         if not any("address" in key or "network" in key for key in guest):
-            merged["guests"][name] = {"address": "dhcp", **guest}
-    return str(yaml.safe_dump(merged, sort_keys=False, default_style='"'))
+            whole["guests"][name] = {"address": "dhcp", **guest}
+    return str(yaml.safe_dump(whole, sort_keys=False, default_style='"'))
 
 
 def _merge(whole: Any, part: Any) -> Any:

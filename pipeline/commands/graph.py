@@ -11,6 +11,7 @@ from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import OUTPUT, put
 from pipeline.commands.status import WORST, worst
 from pipeline.doit_glue.condition import State
+from pipeline.doit_glue.freshness import with_all_before
 from pipeline.errors import GuestfarmError
 
 _NAME = "graph.svg"
@@ -77,7 +78,8 @@ class Graph(ArtifactsCommand):
         sources = {
             name: {makers[file] for file in task.file_dep if file in makers} for name, task in self.artifacts.items()
         }
-        wanted = self._with_sources(self.named(arguments), sources)
+        shown = with_all_before(self.named(arguments), sources.__getitem__)
+        wanted = [name for name in self.artifacts if name in shown]
         grouped = len(wanted) >= _GROUPED_FROM
         boxes: dict[str, _Box] = {}
         of: dict[str, str] = {}
@@ -89,16 +91,6 @@ class Graph(ArtifactsCommand):
             box.names.append(name)
             of[name] = identifier
         return boxes
-
-    def _with_sources(self, names: list[str], sources: dict[str, set[str]]) -> list[str]:
-        found: set[str] = set()
-        ahead = list(names)
-        while ahead:
-            name = ahead.pop()
-            if name not in found:
-                found.add(name)
-                ahead.extend(sources[name])
-        return [name for name in self.artifacts if name in found]
 
     def _lines(self, boxes: dict[str, _Box]) -> Iterator[str]:
         numbers = {identifier: f"n{number}" for number, identifier in enumerate(boxes)}

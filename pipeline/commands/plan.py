@@ -6,6 +6,7 @@ from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import table
 from pipeline.doit_glue.artifact import SECONDS
 from pipeline.doit_glue.condition import State
+from pipeline.doit_glue.freshness import with_all_before
 from pipeline.doit_glue.progress import size, usual_seconds
 from pipeline.errors import counted
 from pipeline.farm.units import approximate_size
@@ -31,7 +32,8 @@ class Plan(ArtifactsCommand):
     cmd_options = (_WORKERS,)
 
     def _execute(self, workers: int, pos_args: list[str]) -> int:
-        wanted = self._with_causes(self.named(pos_args))
+        causes = with_all_before(self.named(pos_args), lambda name: self.conditions[name].causes)
+        wanted = [name for name in self.artifacts if name in causes]  # in the order of all tasks
         built = [name for name in wanted if self.conditions[name].state in (State.MISSING, State.STALE)]
         modified = [name for name in wanted if self.conditions[name].state is State.MODIFIED]
         if built:
@@ -71,17 +73,6 @@ class Plan(ArtifactsCommand):
         if unread and need <= free:
             verdict = f"what {', '.join(unread)} will hold is not known yet"
         self.outstream.write(f"{approximate_size(need)} to write, {approximate_size(free)} free: {verdict}\n")
-
-    def _with_causes(self, names: list[str]) -> list[str]:
-        """These tasks and all that would run before them, in the order of all tasks."""
-        found: set[str] = set()
-        ahead = list(names)
-        while ahead:
-            name = ahead.pop()
-            if name not in found:
-                found.add(name)
-                ahead.extend(self.conditions[name].causes)
-        return [name for name in self.artifacts if name in found]
 
 
 def _time(seconds: float) -> str:

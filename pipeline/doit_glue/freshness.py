@@ -8,6 +8,7 @@ that doit would compare, and an artifact is fresh only if all are that it is mad
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from doit import cmd_run
@@ -62,15 +63,20 @@ def is_on_request(task: Task) -> bool:
 
 def with_dependencies(tasks: Mapping[str, Task], selected: Iterable[str]) -> Iterator[Task]:
     """Those of `tasks` that were `selected`, by name, and all that they depend on, in the order of `tasks`."""
-    chosen: set[str] = set()
-    ahead = list(selected)
+    chosen = with_all_before(selected, lambda name: chain(tasks[name].task_dep, tasks[name].setup_tasks))
+    return (task for name, task in tasks.items() if name in chosen)
+
+
+def with_all_before(names: Iterable[str], before: Callable[[str], Iterable[str]]) -> set[str]:
+    """These `names`, those that come `before` each of them, those before these, and so on."""
+    found: set[str] = set()
+    ahead = list(names)
     while ahead:
         name = ahead.pop()
-        if name not in chosen:
-            chosen.add(name)
-            ahead.extend(tasks[name].task_dep)
-            ahead.extend(tasks[name].setup_tasks)
-    return (task for name, task in tasks.items() if name in chosen)
+        if name not in found:
+            found.add(name)
+            ahead.extend(before(name))
+    return found
 
 
 class FreshNode(ExecNode):  # type: ignore[misc]  # doit has no types

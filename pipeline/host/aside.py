@@ -2,15 +2,12 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import HostError
 from pipeline.host.deploy import set_aside
 from pipeline.host.down import check_down
 from pipeline.host.lock import locked
-from pipeline.host.store import RETIRED, Aside, Deployed, Store
+from pipeline.host.store import RETIRED, Aside, Deployed, Store, host_errors
 from pipeline.image.publish import sync_directory
 from pipeline.image.usage import check_idle
 
@@ -18,7 +15,7 @@ from pipeline.image.usage import check_idle
 def retire(store: Store, name: str) -> Path:
     """Give the folder of a guest another name, and return that. Raises HostError or ImageError unless it is down."""
     there = store.get(name)
-    with _host_errors(there.folder), locked(store.folder, name):
+    with host_errors(there.folder), locked(store.folder, name):
         check_down(name, there.disks.values())
         return set_aside(store, there, RETIRED)
 
@@ -28,18 +25,10 @@ def remove(store: Store, aside: Aside) -> None:
 
     Raises HostError, or ImageError if a disk is in use.
     """
-    with _host_errors(aside.folder), locked(store.folder, aside.guest):
+    with host_errors(aside.folder), locked(store.folder, aside.guest):
         for disk in Deployed(aside.guest, aside.folder).disks.values():
             check_idle(disk)
         draft = aside.folder.with_name(f".{aside.guest}.draft-{secrets.token_hex(4)}")
         aside.folder.rename(draft)  # killed from here on, the rest of it is swept by the next deploy
         sync_directory(store.folder)
         shutil.rmtree(draft)
-
-
-@contextmanager
-def _host_errors(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise HostError(f"{error.filename or place}: {error.strerror}") from error

@@ -43,7 +43,7 @@ class Deployed:
     @property
     def files(self) -> tuple[Path, ...]:
         """All that is in its folder, but for what is hidden. Raises HostError."""
-        with _host_errors(self.folder):
+        with host_errors(self.folder):
             return tuple(sorted(path for path in self.folder.iterdir() if not path.name.startswith(".")))
 
 
@@ -75,7 +75,7 @@ class Store:
 
         A store that is to be a file system of its own and is not mounted is not made: guests would fill another one.
         """
-        with _host_errors(self.folder):
+        with host_errors(self.folder):
             if missing := _unmounted(self.folder):
                 raise HostError(f"{self.folder}: {missing} is in /etc/fstab, and is not mounted", f"mount {missing}")
             if not self.folder.is_dir() and not self.folder.parent.is_dir():
@@ -90,7 +90,7 @@ class Store:
     def find(self, guest: str) -> Deployed | None:
         """What is there of `guest`, in the list or not. Raises HostError for what is there and no folder."""
         place = self.place(guest)
-        with _host_errors(place):
+        with host_errors(place):
             if place.is_dir():
                 return Deployed(guest, place)
             if place.exists() or place.is_symlink():
@@ -115,7 +115,7 @@ class Store:
         return [Aside(match["guest"], match["why"], match["when"], path) for match, path in matches]
 
     def _folders(self) -> list[Path]:
-        with _host_errors(self.folder):
+        with host_errors(self.folder):
             try:
                 return [path for path in self.folder.iterdir() if path.is_dir()]
             except FileNotFoundError:
@@ -139,7 +139,8 @@ def _is_guest(name: str) -> bool:
 
 
 @contextmanager
-def _host_errors(place: Path) -> Iterator[None]:
+def host_errors(place: Path) -> Iterator[None]:
+    """OSErrors of the block, at `place` where they name no file, as HostError."""
     try:
         yield
     except OSError as error:

@@ -1,9 +1,9 @@
 """Configuration files that a master has already: read, changed, and written where they really are."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline.image.layer import Entry, text
+from pipeline.image.layer import Entry, Removal, text
 from pipeline.image.tree import Tree, resolve
 
 _MADE_AT_BOOT = ("dev", "proc", "run", "sys", "tmp")
@@ -59,3 +59,12 @@ def _assignment(name: str, value: str) -> str:
 def quoted(value: str) -> str:
     """`value` in double quotes, for a shell and for systemd's environment files alike."""
     return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'
+
+
+def replaced(tree: Tree, folder: str, own: re.Pattern[str], files: Mapping[str, Sequence[str]]) -> Iterator[Entry]:
+    """The `files` of `folder`, by name, each with its lines, and no others there whose names `own` matches."""
+    for name in tree.names(folder):
+        if own.fullmatch(name) and name not in files:
+            yield Removal(f"{folder}/{name}")
+    for name, lines in files.items():
+        yield text(f"{folder}/{name}", "\n".join([*lines, ""]))

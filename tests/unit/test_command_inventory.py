@@ -1,11 +1,12 @@
 """`doit inventory`, as users type it."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from doit.doit_cmd import DoitMain
 
 from pipeline.commands.inventory import Inventory
+from tests import commands
 
 LIST = """\
 farm: f
@@ -15,8 +16,7 @@ guests: {"web[1:3]": {address: "10.0.0.[1:3]/24"}, db: {address: 10.0.0.9/24}}
 """
 
 
-class Doit(DoitMain):  # type: ignore[misc]  # doit has no types
-    DOIT_CMDS = (*DoitMain.DOIT_CMDS, Inventory)
+run = partial(commands.run, Inventory, "inventory")
 
 
 @pytest.fixture(autouse=True)
@@ -24,13 +24,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "guests.yaml").write_text(LIST)
     return tmp_path
-
-
-def run(*arguments: str) -> int:
-    try:
-        return int(Doit().run(["inventory", *arguments]))
-    except SystemExit as end:
-        return int(str(end.code))
 
 
 @pytest.mark.parametrize(

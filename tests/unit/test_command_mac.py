@@ -1,12 +1,13 @@
 """`doit mac`, as users type it."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
-from doit.doit_cmd import DoitMain
 
 from pipeline.commands.mac import Mac
+from tests import commands
 
 OURS = re.compile("00:16:3e:[0-7][0-9a-f]:[0-9a-f]{2}:[0-9a-f]{2}")
 
@@ -19,21 +20,13 @@ guests: {deb01: {address: dhcp}, deb02: {address: dhcp, mac: "00:16:3e:00:00:01"
 """
 
 
-class Doit(DoitMain):  # type: ignore[misc]  # doit has no types
-    DOIT_CMDS = (*DoitMain.DOIT_CMDS, Mac)
+run = partial(commands.run, Mac)
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: str) -> int:
-    try:
-        return int(Doit().run(list(arguments)))
-    except SystemExit as end:
-        return int(str(end.code))
 
 
 def test_one_address_without_a_list(capsys: pytest.CaptureFixture[str]) -> None:

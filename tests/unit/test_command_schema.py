@@ -1,31 +1,23 @@
 """`doit schema`, as users type it."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from doit.doit_cmd import DoitMain
 
 from pipeline.commands.schema import Schema
 from pipeline.farm.json_schema import DIALECT
 from pipeline.farm.reference import reference
+from tests import commands
 
-
-class Doit(DoitMain):  # type: ignore[misc]  # doit has no types
-    DOIT_CMDS = (*DoitMain.DOIT_CMDS, Schema)
+run = partial(commands.run, Schema, "schema")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: str) -> int:
-    try:
-        return int(Doit().run(["schema", *arguments]))
-    except SystemExit as end:
-        return int(str(end.code))
 
 
 def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
 """Xen's configuration of a guest, as xl reads it."""
 
-from pathlib import PurePosixPath
 from textwrap import dedent
 
 import pytest
@@ -9,24 +8,12 @@ from pipeline.farm.model.guest import Guest
 from pipeline.farm.model.virtualization import Action, Xen, XenDevices, XenType
 from pipeline.hypervisor import BY_NAME, Files, xen
 from tests.guests import MIB, guest, nic
-
-
-def files(folder: str, *, swap: bool = True, ramdisk: bool = True) -> Files:
-    path = PurePosixPath(folder)
-    return Files(
-        root=path / "root.img",
-        swap=path / "swap.img" if swap else None,
-        kernel=path / "vmlinuz",
-        ramdisk=path / "initrd.img" if ramdisk else None,
-        boot=path / "boot.img",
-        header=path / "header.img",
-    )
-
+from tests.hypervisor.files import files_in
 
 CONFIGURATIONS = {
     "usual": (
         guest(),
-        files("/opt/xen/images/deb01"),
+        files_in("/opt/xen/images/deb01"),
         """\
         name = "deb01"
         uuid = "cccccccc-1111-4222-8333-444444444444"
@@ -51,7 +38,7 @@ CONFIGURATIONS = {
     ),
     "as little as can be": (
         guest(swap=None, nics=(), memory=16 * MIB, maxmem=16 * MIB),
-        files("/i", swap=False, ramdisk=False),
+        files_in("/i", swap=False, ramdisk=False),
         """\
         name = "deb01"
         uuid = "cccccccc-1111-4222-8333-444444444444"
@@ -83,7 +70,7 @@ CONFIGURATIONS = {
             on_crash=Action.COREDUMP_RESTART,
             xen=Xen(type=XenType.PVH, device_names=XenDevices.SDA1),
         ),
-        files("/i"),
+        files_in("/i"),
         """\
         name = "deb01"
         uuid = "cccccccc-1111-4222-8333-444444444444"
@@ -127,7 +114,7 @@ ODD = {  # a path, and how it stands in a string of xl.cfg(5)
 
 @pytest.mark.parametrize(("folder", "quoted"), ODD.values(), ids=ODD)
 def test_odd_paths(folder: str, quoted: str) -> None:
-    lines = xen.render(guest(), files(folder)).splitlines()
+    lines = xen.render(guest(), files_in(folder)).splitlines()
     assert f'kernel = "{quoted}/vmlinuz"' in lines
     assert f'    "format=raw, vdev=xvda1, access=rw, target={quoted}/root.img",' in lines
 

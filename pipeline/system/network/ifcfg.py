@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pipeline.farm.model.guest import Guest
 from pipeline.farm.model.network import Nic
-from pipeline.image.layer import Entry, Removal, text
+from pipeline.image.layer import Entry
 from pipeline.image.tree import Tree
 from pipeline.system import configuration
 from pipeline.system.network import cards, networkmanager
@@ -46,11 +46,7 @@ def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
             if routes:
                 files[f"{kind}-{name}"] = routes
     yield from cards.entries(guest, tree)
-    for name in tree.names(_FOLDER):
-        if _ETHERNETS.fullmatch(name) and name not in files:
-            yield Removal(f"{_FOLDER}/{name}")
-    for name, lines in files.items():
-        yield text(f"{_FOLDER}/{name}", "\n".join([*lines, ""]))
+    yield from configuration.replaced(tree, _FOLDER, _ETHERNETS, files)
 
 
 def _configured(nic: Nic) -> Iterator[str]:

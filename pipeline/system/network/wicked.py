@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.farm.model.guest import Guest
 from pipeline.farm.model.network import Nic
-from pipeline.image.layer import Entry, Removal, text
+from pipeline.image.layer import Entry
 from pipeline.image.tree import Tree
 from pipeline.system import configuration, resolver
 from pipeline.system.network import cards
@@ -45,11 +45,7 @@ def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
         if nic.accept_ra is not None:
             files[f"ifsysctl-{name}"] = [f"net/ipv6/conf/{name}/accept_ra = {int(nic.accept_ra)}"]
     yield from cards.entries(guest, tree)
-    for name in tree.names(_FOLDER):
-        if _ETHERNETS.fullmatch(name) and name not in files:
-            yield Removal(f"{_FOLDER}/{name}")
-    for name, lines in files.items():
-        yield text(f"{_FOLDER}/{name}", "\n".join([*lines, ""]))
+    yield from configuration.replaced(tree, _FOLDER, _ETHERNETS, files)
     if guest.nics:
         servers, domains = " ".join(resolver.nameservers(guest)), " ".join(resolver.search(guest))
         settings = {"NETCONFIG_DNS_STATIC_SERVERS": servers, "NETCONFIG_DNS_STATIC_SEARCHLIST": domains}

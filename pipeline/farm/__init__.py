@@ -4,8 +4,8 @@ From the file down to the model, each module builds on those above it:
 
     units, ranges, mac, identity, addresses   what small texts mean, and what is derived from names
     nodes, source      YAML as text that knows its line and column; source opens the file
-    readers, written   nodes as typed values, and back
-    table              the keys of a mapping declared as a table
+    readers, combined_readers, written   nodes as typed values, and back
+    table, sections    the keys of a mapping declared as a table
     public_keys, users the keys of users, and of their SSH keys
     subnets, nic_readers, nics, networks, cards, addressing   network cards, networks to use, addresses from pools
     names, masters, disks, guests, spreading, entries, schema   other keys of the list, in tables; ranges become guests

@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
+from pipeline.farm.combined_readers import Or
 from pipeline.farm.model.disk import Allocation, FileSystem
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
-from pipeline.farm.readers import Choice, Matching, Or, Parsed, Schema, Size
-from pipeline.farm.table import Field, Fields, Key, Section, Table
+from pipeline.farm.readers import Choice, Matching, Parsed, Schema, Size
+from pipeline.farm.sections import Section
+from pipeline.farm.table import Field, Fields, Key, Table
 from pipeline.farm.units import MIB, TIB
 
 MAX_DISKS = 10

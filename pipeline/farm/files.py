@@ -7,10 +7,12 @@ from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
+from pipeline.farm.combined_readers import Or
 from pipeline.farm.model.file import Absent, Put, PutDirectory, PutFile, PutLink, TreeItem
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
-from pipeline.farm.readers import Matching, Or, Parsed, Schema, Switch
-from pipeline.farm.table import Field, Fields, Key, Section, Table
+from pipeline.farm.readers import Matching, Parsed, Schema, Switch
+from pipeline.farm.sections import Section
+from pipeline.farm.table import Field, Fields, Key, Table
 from pipeline.farm.users import GROUP_NAME, NAME, Read
 
 Walk = Callable[[Path], Sequence[TreeItem]]

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pipeline.farm import names
+from pipeline.farm.combined_readers import Many, Or
 from pipeline.farm.disks import DISKS
 from pipeline.farm.files import FILES
 from pipeline.farm.model.disk import Allocation, FileSystem
@@ -14,10 +15,11 @@ from pipeline.farm.model.master import Identity
 from pipeline.farm.model.user import HostKey
 from pipeline.farm.model.virtualization import Action
 from pipeline.farm.nics import FIRST, NETWORK
-from pipeline.farm.readers import Choice, Many, Number, Or, Size
+from pipeline.farm.readers import Choice, Number, Size
 from pipeline.farm.roles import ROLES
+from pipeline.farm.sections import Section, Shorthand
 from pipeline.farm.systemd import UNITS
-from pipeline.farm.table import Item, Key, Section, Shorthand, Table
+from pipeline.farm.table import Item, Key, Table
 from pipeline.farm.units import GIB, KIB, MIB, TIB
 from pipeline.farm.users import USERS
 from pipeline.farm.variables import VARS

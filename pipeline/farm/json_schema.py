@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from pipeline.farm import guests, masters, networks, roles, schema
+from pipeline.farm.combined_readers import Many
 from pipeline.farm.names import HOST_NAME, MAX_HOST_NAME, NAME, NETWORK
 from pipeline.farm.nic_readers import Asked
 from pipeline.farm.nics import FIRST
 from pipeline.farm.ranges import RANGE
-from pipeline.farm.readers import Choice, Many, Schema
+from pipeline.farm.readers import Choice, Schema
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names, parents
+from pipeline.farm.combined_readers import Many
 from pipeline.farm.model.master import (
     Bootstrap,
     Cloud,
@@ -23,8 +24,9 @@ from pipeline.farm.model.master import (
     Tar,
 )
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
-from pipeline.farm.readers import Choice, Many, Parsed
-from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
+from pipeline.farm.readers import Choice, Parsed
+from pipeline.farm.sections import Section
+from pipeline.farm.table import BrokenError, Fields, Key, Table
 
 # mmdebstrap(1), VARIANTS; all but `-`, which is debootstrap in other words.
 _VARIANTS = (

@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 
 from pipeline.farm import names
 from pipeline.farm.addresses import ADDRESS_LIKE, Address, Network, parse_address, role_in
+from pipeline.farm.combined_readers import Many
 from pipeline.farm.nics import LinkKeys
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, Sequence, entries_of, fault, unexpected
-from pipeline.farm.readers import Many, Parsed
+from pipeline.farm.readers import Parsed
 from pipeline.farm.subnets import POOL_LIKE, SUBNET_LIKE, Pool, parse_pool, parse_subnet, pool_of
 from pipeline.farm.table import BrokenError, Fields, Key, Table
 

@@ -13,10 +13,11 @@ from pipeline.farm.addresses import (
     parse_address,
     parse_interface,
 )
+from pipeline.farm.combined_readers import Many
 from pipeline.farm.mac import MAC_LIKE, parse_mac
 from pipeline.farm.model.network import Route
 from pipeline.farm.nodes import Fault, Mapping, Node, ReadingError, Scalar, fault, unexpected
-from pipeline.farm.readers import Many, Parsed, Schema, did_you_mean
+from pipeline.farm.readers import Parsed, Schema, did_you_mean
 from pipeline.farm.subnets import HOST_PART_LIKE, SUBNET_LIKE, HostPart, parse_host_part, parse_subnet
 from pipeline.farm.table import BrokenError, Key, Table
 

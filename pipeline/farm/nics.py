@@ -10,10 +10,11 @@ from typing import Any, Final
 from pipeline.errors import quoted
 from pipeline.farm import names
 from pipeline.farm.addresses import ADDRESS_LIKE, Address, parse_address
+from pipeline.farm.combined_readers import Many, Or
 from pipeline.farm.model.network import NicModel, Route
 from pipeline.farm.nic_readers import AddressReader, Asked, GatewaysReader, Given, Pins, PinsReader, RouteReader
 from pipeline.farm.nodes import Fault, Mapping, Node, Scalar, Sequence, fault, unexpected
-from pipeline.farm.readers import Choice, Many, Number, Or, Parsed, Reader, Schema, Switch
+from pipeline.farm.readers import Choice, Number, Parsed, Reader, Schema, Switch
 from pipeline.farm.table import BrokenError, Field, Fields, Key, Table
 
 MAX_NICS: Final = 8

@@ -5,8 +5,9 @@ from itertools import chain
 from typing import Final
 
 from pipeline.farm import guests, masters, networks, roles, schema
-from pipeline.farm.readers import Or
-from pipeline.farm.table import REQUIRED, Item, Key, Shorthand, Table
+from pipeline.farm.combined_readers import Or
+from pipeline.farm.sections import Shorthand
+from pipeline.farm.table import REQUIRED, Item, Key, Table
 
 _HEAD: Final = """\
 # guests.yaml

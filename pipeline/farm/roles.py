@@ -6,10 +6,11 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.farm import names, systemd
+from pipeline.farm.combined_readers import Many, Or
 from pipeline.farm.files import FILES, Walk, files_of, put_files, unreadable
 from pipeline.farm.model.role import Role
 from pipeline.farm.nodes import Fault, Node, ReadingError, entries_of, fault
-from pipeline.farm.readers import Many, Or, Parsed, did_you_mean
+from pipeline.farm.readers import Parsed, did_you_mean
 from pipeline.farm.systemd import UNITS
 from pipeline.farm.table import Fields, Key, Table
 from pipeline.farm.users import USERS

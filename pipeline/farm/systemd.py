@@ -3,10 +3,12 @@
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
+from pipeline.farm.combined_readers import Many
 from pipeline.farm.model.role import Units
 from pipeline.farm.nodes import Fault, fault
-from pipeline.farm.readers import Many, Parsed
-from pipeline.farm.table import BrokenError, Fields, Key, Section, Table
+from pipeline.farm.readers import Parsed
+from pipeline.farm.sections import Section
+from pipeline.farm.table import BrokenError, Fields, Key, Table
 from pipeline.farm.unit_names import is_valid
 
 _FORM = "the name of a unit like nginx.service"

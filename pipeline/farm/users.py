@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm import names
+from pipeline.farm.combined_readers import Many, Or
 from pipeline.farm.model.user import User
 from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault
 from pipeline.farm.public_keys import is_written_out, parse_keys
-from pipeline.farm.readers import Many, Matching, Number, Or, Parsed, Schema, Switch
-from pipeline.farm.table import Field, Fields, Key, Section, Table
+from pipeline.farm.readers import Matching, Number, Parsed, Schema, Switch
+from pipeline.farm.sections import Section
+from pipeline.farm.table import Field, Fields, Key, Table
 
 # useradd(8), CAVEATS, without the dollar sign at the end that Samba's machines have.
 NAME = Matching(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
+from pipeline.farm.combined_readers import Or
 from pipeline.farm.model.role import Variables
 from pipeline.farm.nodes import Fault, Node, ReadingError, Scalar, Sequence, entries_of, unexpected
-from pipeline.farm.readers import Matching, Or, Schema
+from pipeline.farm.readers import Matching, Schema
 from pipeline.farm.table import Fields, Key
 
 # Jinja2's names are Python's. `guest` is what Guestfarm knows of the guest.

@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from pipeline.farm.combined_readers import Or
 from pipeline.farm.model.virtualization import Adapter, Boot, Firmware, LibvirtType, XenDevices, XenType
-from pipeline.farm.readers import Choice, Matching, Or
-from pipeline.farm.table import Key, Section, Table
+from pipeline.farm.readers import Choice, Matching
+from pipeline.farm.sections import Section
+from pipeline.farm.table import Key, Table
 
 DESCRIPTION: Final[Key[str | None]] = Key(
     "description",

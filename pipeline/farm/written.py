@@ -4,7 +4,8 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
-from pipeline.farm.readers import Many, Or, Reader, Size, Switch
+from pipeline.farm.combined_readers import Many, Or
+from pipeline.farm.readers import Reader, Size, Switch
 from pipeline.farm.units import format_size
 
 

@@ -16,7 +16,8 @@ from pipeline.farm.units import approximate_size
 from pipeline.host.down import down, image_down
 from pipeline.host.store import Deployed
 from pipeline.image import blank, resize
-from pipeline.image.resize import Change, Content, Disk
+from pipeline.image.resize import Change
+from pipeline.image.resizing import Content, Disk
 from pipeline.process import logged
 
 

@@ -1,43 +1,13 @@
-"""Disks of guests made larger or smaller: planned by looking, then done so that an interruption does no harm."""
+"""What it takes to make disks of guests larger or smaller, found out by looking alone."""
 
-import fcntl
-import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import GuestfarmError, ImageError
 from pipeline.farm.units import approximate_size, format_size
-from pipeline.image import blank, e2fsprogs, ext, probe, superblock, swap, undo
-from pipeline.image.clone import clone
-from pipeline.image.publish import replace
-
-_UNDOABLE = (2048, 4096, 8192, 16384, 32768, 65536)
-"""The sizes of blocks in bytes with which resize2fs -z does what it does without. With 1024, it was seen to leave the
-resize inode damaged (1.47.0). Such file systems, which are small, are resized in a copy that takes their place; and so
-are those that become smaller, since resize2fs cuts off the file at its end, where no undo file brings back anything."""
-
-
-class Content(StrEnum):
-    """What is on a disk, as far as its size matters."""
-
-    FILE_SYSTEM = "file system"
-    SWAP = "swap"
-    OWN = "the guest's own"
-    """Whatever the guest has made of it: only the disk's end is ours to move."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """A disk as it shall be: `size` in bytes, with all of its space on the host's disk if `allocate`."""
-
-    image: Path
-    size: int
-    allocate: bool
-    content: Content
+from pipeline.image import blank, e2fsprogs, probe, superblock, undo
+from pipeline.image.resizing import Content, Disk, allocates, check_least, resize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +34,7 @@ class Change:
         if self.refusal:
             raise ImageError(f"{self.disk.image}: {self.refusal}")
         if self.what:
-            with _image_errors(self.disk.image), _alone_in(self.disk.image.parent):
-                _CARRY_OUT[self.disk.content](self.disk)
+            resize(self.disk)
 
 
 def plan(disk: Disk, *, shrink: bool = False) -> Change:
@@ -88,7 +57,7 @@ def plan(disk: Disk, *, shrink: bool = False) -> Change:
     except GuestfarmError as error:
         return Change(disk=disk, now=now, what="", refusal=error.message.removeprefix(f"{disk.image}: "))
     growth = max(0, disk.size - blank.space(disk.image)) if what else 0
-    room = growth if what and _allocates(disk) else 0
+    room = growth if what and allocates(disk) else 0
     return Change(disk=disk, now=now, what=what, room=room, later=growth)
 
 
@@ -122,7 +91,7 @@ def _what_of_file_system(disk: Disk, now: int) -> str:
     if found.fills(disk.size):
         return "" if now == disk.size else "extend the file" if now < disk.size else "shorten the file"
     if found.size < disk.size:
-        how = "fully allocated" if _allocates(disk) else "sparse"
+        how = "fully allocated" if allocates(disk) else "sparse"
         if now > found.size and not found.fills(now):
             return f"go on to grow the file system from {format_size(found.size)}"
         return f"grow by {_difference(disk.size, now)}, {how}"
@@ -141,145 +110,9 @@ def _least(disk: Disk) -> str:
         smallest = e2fsprogs.smallest(disk.image) * found.block_size
     except GuestfarmError:
         return ""
-    _check_least(disk.image, disk.size, smallest)
+    check_least(disk.image, disk.size, smallest)
     return f", {approximate_size(smallest)} is the least"
 
 
 def _difference(larger: int, smaller: int) -> str:
     return approximate_size(larger - smaller)
-
-
-def _allocates(disk: Disk) -> bool:
-    """Whether the disk shall have all of its space: because it is to, or because it has."""
-    return disk.allocate or blank.is_allocated(disk.image)
-
-
-def _resize_file_system(disk: Disk) -> None:
-    image = disk.image
-    undo.roll_back(image)
-    e2fsprogs.repair(image)
-    _mark_checked(image)
-    found = superblock.read(image)
-    if found is None:
-        raise ImageError(f"{image}: the file system is gone")
-    if disk.size < found.size:
-        _check_least(image, disk.size, e2fsprogs.smallest(image) * found.block_size)
-    if disk.size < found.size or found.block_size not in _UNDOABLE:
-        _resize_copy(disk)
-    else:
-        _grow_in_place(disk)
-
-
-def _grow_in_place(disk: Disk) -> None:
-    image, allocate = disk.image, _allocates(disk)
-    former = image.stat().st_size
-    try:
-        _extend(image, disk.size, allocate=allocate)
-        with undo.undoable(image, disk.size) as saved:
-            e2fsprogs.resize(image, disk.size, saved)
-            _check_resized(image, disk.size)
-    except BaseException:
-        if former < disk.size and not undo.is_unfinished(image):
-            os.truncate(image, former)
-        raise
-    if disk.size < former:
-        os.truncate(image, disk.size)
-        e2fsprogs.inspect(image)
-    if allocate:  # e2fsprogs zero by punching holes, see publish()
-        blank.allocate(image)
-    undo.sync(image)
-
-
-def _resize_copy(disk: Disk) -> None:
-    image, allocate = disk.image, _allocates(disk)
-    room = disk.size if allocate else blank.space(image)
-    if allocate:
-        _check_room(image, room)
-    with replace(image, room=room, allocated=allocate) as draft:
-        clone(image, draft)
-        blank.extend(draft, disk.size)
-        e2fsprogs.resize(draft, disk.size, None)
-        os.truncate(draft, disk.size)
-        _check_resized(draft, disk.size)
-
-
-def _mark_checked(image: Path) -> None:
-    """Where the guest's clock is ahead of ours, resize2fs would take the check to be older than the last mount."""
-    found = superblock.read(image)
-    if found is not None and found.last_checked < found.last_mounted:
-        with ext.open(image) as filesystem:
-            filesystem.mark_checked()
-
-
-def _check_least(image: Path, size: int, smallest: int) -> None:
-    if size < smallest:
-        raise ImageError(
-            f"{image}: the file system needs {approximate_size(smallest)} at least, and {format_size(size)} is wanted",
-            "remove files in the guest, or give it a larger size",
-        )
-
-
-def _check_resized(image: Path, size: int) -> None:
-    e2fsprogs.inspect(image)
-    found = superblock.read(image)
-    if found is None or not found.fills(size):
-        raise ImageError(f"{image}: resize2fs left a file system of {found and found.size} bytes, not {size}")
-
-
-def _extend(image: Path, size: int, *, allocate: bool) -> None:
-    if allocate:
-        _check_room(image, size - blank.space(image))
-    blank.extend(image, size)
-    if allocate:
-        blank.allocate(image)
-    undo.sync(image)
-
-
-def _check_room(image: Path, room: int) -> None:
-    free = blank.free_space(image.parent)
-    if room > free:
-        raise ImageError(
-            f"{image}: {approximate_size(room)} more is needed, and {approximate_size(free)} is free",
-            "make room on the disk, or give the guest a smaller one",
-        )
-
-
-def _rebuild_swap(disk: Disk) -> None:
-    swap.rebuild(disk.image, disk.size, allocate=_allocates(disk))
-
-
-def _extend_own(disk: Disk) -> None:
-    former = disk.image.stat().st_size
-    try:
-        _extend(disk.image, disk.size, allocate=_allocates(disk))
-    except BaseException:
-        os.truncate(disk.image, former)
-        raise
-
-
-_CARRY_OUT: dict[Content, Callable[[Disk], None]] = {
-    Content.FILE_SYSTEM: _resize_file_system,
-    Content.SWAP: _rebuild_swap,
-    Content.OWN: _extend_own,
-}
-
-
-@contextmanager
-def _image_errors(image: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ImageError(f"{error.filename or image}: {error.strerror}") from error
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Have no other process of ours resize a disk in `folder` meanwhile."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ImageError(f"{folder}: another process resizes a disk here", "wait until it has ended") from None
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.errors import GuestfarmError, ImageError
 from pipeline.image import ext, overwritten, resize, superblock, undo
-from pipeline.image.resize import Change, Content, Disk
+from pipeline.image.resize import Change
+from pipeline.image.resizing import Content, Disk
 from tests.conftest import Mount
 from tests.image import images
 from tests.image.images import MIB
@@ -392,7 +393,8 @@ class TestKilled:
 import sys
 from pathlib import Path
 from pipeline.image import resize
-disk = resize.Disk(image=Path(sys.argv[1]), size=int(sys.argv[2]), allocate=False, content=resize.Content.FILE_SYSTEM)
+from pipeline.image.resizing import Content, Disk
+disk = Disk(image=Path(sys.argv[1]), size=int(sys.argv[2]), allocate=False, content=Content.FILE_SYSTEM)
 resize.plan(disk, shrink=True).carry_out()
 """
 

@@ -88,7 +88,7 @@ def _by_files(guest: Guest, tree: Tree, system: Distribution, host_keys: Mapping
 
 def _for_cloud_init(guest: Guest, tree: Tree) -> Iterator[Entry]:
     """What concerns the guest's disks, and what cloud-init does for some network tools and distributions only."""
-    yield from nocloud.entries(tree)
+    yield from nocloud.entries(guest, tree)
     yield from mounts.entries(guest, tree)
     yield from resolver.entries(guest, tree)
     yield from selinux.entries(guest, tree)

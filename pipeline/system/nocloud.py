@@ -24,6 +24,9 @@ RECIPE = 1
 """Raise it when the same guest gets other documents: seeds made by an older recipe are stale."""
 
 _PROGRAMS = ("usr/bin/cloud-init", "bin/cloud-init")
+_SBIN = ("sbin", "usr/sbin")
+_ENI = "usr/lib/python3/dist-packages/cloudinit/net/eni.py"
+"""Its writer of /etc/network/interfaces, in Debian's package."""
 _DISABLED = "etc/cloud/cloud-init.disabled"
 """See "Disable cloud-init" in its documentation; masters made of cloud images have it."""
 
@@ -53,8 +56,11 @@ def documents(guest: Guest, read: Read, host_keys: Mapping[str, bytes]) -> dict[
     }
 
 
-def entries(tree: Tree) -> Iterator[Entry]:
-    """What has cloud-init in `tree` work. Raises MasterError if it is not there, or reads no seeds."""
+def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
+    """What has cloud-init in `tree` work.
+
+    Raises MasterError if it is not there, reads no seeds, or lacks what it needs for what the guest shall be.
+    """
     if not any(map(tree.exists, _PROGRAMS)):
         raise MasterError(
             "the master has no cloud-init, which is to tell its guests who they are",
@@ -66,8 +72,20 @@ def entries(tree: Tree) -> Iterator[Entry]:
                 f"/{path} in the master leaves NoCloud out of datasource_list: cloud-init would look for no seed",
                 "add NoCloud there, or remove the setting",
             )
+    if any(nic.routes for nic in guest.nics) and _needs_route(tree):
+        raise MasterError(
+            "network.routes: for ifupdown, its cloud-init sets them by route(8), which is not there",
+            "install net-tools in the master, or say identity: files",
+        )
     yield Removal(_DISABLED)
     yield Removal("var/lib/cloud")  # what it has done, and been told, in the machine that the master was
+
+
+def _needs_route(tree: Tree) -> bool:
+    """Whether it has a program run for routes (seen: 22.4) that is missing, which nobody would be told of."""
+    writes = any(tree.exists(f"{folder}/ifup") for folder in _SBIN) and tree.exists(_ENI)
+    there = any(tree.exists(f"{folder}/route") for folder in _SBIN)
+    return writes and not there and b"route add" in tree.read(_ENI)
 
 
 def _settings(tree: Tree) -> list[str]:

@@ -170,7 +170,8 @@ def _by_files(guest: Guest) -> dict[str, Json | Callable[[], Json]]:
 def _for_cloud_init(guest: Guest) -> dict[str, Json | Callable[[], Json]]:
     """What is on the root disk of a guest which cloud-init tells who it is."""
     servers, search = resolver.nameservers(guest), resolver.search(guest)
-    return {"identity": str(guest.identity), "nameservers": [*servers], "search": [*search]}
+    has_routes = {"has routes": True} if any(nic.routes for nic in guest.nics) else {}
+    return {"identity": str(guest.identity), "nameservers": [*servers], "search": [*search], **has_routes}
 
 
 def _public_keys_in_root(site: Site, guest: Guest) -> str | None:

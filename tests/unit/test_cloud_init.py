@@ -203,6 +203,18 @@ def test_a_master_that_reads_none() -> None:
         on_disk(file("etc/cloud/cloud.cfg.d/90_dpkg.cfg", b"datasource_list: [ Ec2, None ]\n"))
 
 
+def test_a_master_that_would_set_no_routes() -> None:
+    """cloud-init has ifupdown run route(8) for them, and goes on without it; its other writers need none."""
+    writer = "usr/lib/python3/dist-packages/cloudinit/net/eni.py"
+    ifupdown = [text("usr/sbin/ifup", "", 0o755), text(writer, 'up = indent + "post-up route add"\n')]
+    with pytest.raises(MasterError, match=r"network\.routes: .* by route\(8\), which is not there"):
+        on_disk(*ifupdown, nics=(FULL,))
+    assert on_disk(*ifupdown, nics=(SILENT,))
+    assert on_disk(*ifupdown, text("usr/sbin/route", "", 0o755), nics=(FULL,))
+    assert on_disk(*ifupdown, text(writer, ""), nics=(FULL,))
+    assert on_disk(ifupdown[1], nics=(FULL,))
+
+
 HEAD = """\
 farm: f
 masters:

@@ -59,7 +59,6 @@ class Completion(SiteCommand):
         'For this shell: eval "$(doit completion bash)". The shell then asks `doit completion words -- +WORD ...` for '
         "what the last of these words can become."
     )
-    execute_tasks = False
 
     def __init__(self, cmds: Any = None, **options: Any) -> None:  # noqa: ANN401  # whatever doit's own takes
         super().__init__(cmds=cmds, **options)

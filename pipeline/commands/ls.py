@@ -43,6 +43,7 @@ class _Running:
     """Device and inode of files that somebody has open to write."""
 
     def state(self, there: Deployed) -> str:
+        """Whether the guest runs, in a word or two: what a toolstack says, else what its disks tell."""
         if there.name in self.states:
             return self.states[there.name]
         inodes = {(status.st_dev, status.st_ino) for disk in there.disks.values() if (status := _status(disk))}

@@ -110,6 +110,7 @@ class FileSystem:
 
     @uuid.setter
     def uuid(self, uuid: UUID) -> None:
+        """Set it. Raises ImageError if the file system does not allow that."""
         if not self.can_change_uuid:
             raise ImageError("the checksums of all metadata depend on the UUID", "change it with tune2fs -U")
         self._fs.super.s_uuid = uuid.bytes

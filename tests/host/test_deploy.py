@@ -289,7 +289,7 @@ def test_a_disk_in_use_is_not_deployed(store: Store, built: Built) -> None:
     assert store.guests() == {}
 
 
-def test_a_full_store(store: Store, built: Built, small_disk: Path) -> None:
+def test_a_full_store(built: Built, small_disk: Path) -> None:
     small = Store(small_disk / "images")
     small.prepare()
     built = rebuild(built, {"initrd.img": b"x" * (9 << 20)})

@@ -303,7 +303,7 @@ def test_not_below_the_minimum(image: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [Content.FILE_SYSTEM, Content.OWN])
-def test_a_full_store(content: Content, small_disk: Path, tree: Path) -> None:
+def test_a_full_store(content: Content, small_disk: Path) -> None:
     image = images.sparse(small_disk / "disk.img", SIZE)
     run("mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1", "-O", "^has_journal", image)
     before = digest(image)

@@ -185,7 +185,7 @@ def test_interrupted_before_anybody_knows_of_the_program(number: signal.Signals,
     assert ours.returncode == {signal.SIGINT: -signal.SIGINT, signal.SIGTERM: 143}[number]
 
 
-def test_in_threads(tmp_path: Path) -> None:
+def test_in_threads() -> None:
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(shell("echo out").stdout)) for _ in range(20)]
     for thread in threads:

@@ -1,5 +1,6 @@
 """guestfish(1): a kernel in a virtual machine of its own, libguestfs' appliance, that looks at file systems for us."""
 
+import errno
 import os
 import select
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ _INHERITED: Final = (
 )
 """What users may have to say of this machine: see "ENVIRONMENT VARIABLES" in guestfs(3) and supermin(1)."""
 _ERROR: Final = "libguestfs: error: "
+_FULL: Final = "write: No space left on device"
 
 
 class Appliance:
@@ -37,7 +39,7 @@ class Appliance:
         """What a command of guestfish(1) prints, by lines. Its words must have no blanks, quotes or backslashes.
 
         While it works, the file `grows` is to grow, though not beyond `limit` bytes. Raises MasterError if the command
-        fails, or nothing happens for ten minutes.
+        fails, or nothing happens for ten minutes, and OSError if the disk with `grows` is full.
         """
         before = len(self._running.said)
         end = token_hex(16)
@@ -53,7 +55,10 @@ class Appliance:
                 raise MasterError(self._failure(0))
             lines.append(line)
         if _ERROR in self._running.said[before:]:
-            raise MasterError(self._failure(before))
+            failure = self._failure(before)
+            if grows and failure.endswith(_FULL):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(grows))
+            raise MasterError(failure)
         return lines
 
     def end(self) -> None:

@@ -118,6 +118,17 @@ def test_an_appliance_that_does_not_answer(stand_in: StandIn, tmp_path: Path, mo
         ask(tmp_path, "inspect-os")
 
 
+def test_a_full_disk(stand_in: StandIn, tmp_path: Path) -> None:
+    archive = tmp_path / "root.tar"
+    message = f"/dev/fd/5:9: libguestfs: error: {archive}: write: No space left on device\n"
+    stand_in(f'[ "$line" = -run ] || {{ {saying(message)}\n}}')
+    with (
+        pytest.raises(OSError, match="No space left on device"),
+        guestfish.opened(tmp_path / "disk.img", tmp_path) as appliance,
+    ):
+        appliance.ask("tar-out", "/", str(archive), grows=archive, limit=1 << 20)
+
+
 def test_files_that_are_larger_than_their_disk(stand_in: StandIn, tmp_path: Path) -> None:
     """So are files that are almost only holes, of which the tar file has every zero."""
     archive = tmp_path / "root.tar"

@@ -3,6 +3,7 @@
 QEMU emulates the appliance where there is no KVM, which takes half a minute, so all is on one disk, read once.
 """
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.image import acl, tar
 from pipeline.image.layer import Content, Directory, Entry, File, HardLink, Kind, Metadata, Special, Symlink, text
-from tests.machine import need_programs, run
+from tests.machine import need, need_programs, run
 from tests.pipeline.conftest import ROOT, TINY_MASTER, Workshop
 
 FSTAB = """\
@@ -116,6 +117,7 @@ write /.snapshots/1/info.xml first
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A farm of one guest whose master is on such a disk."""
     need_programs("guestfish", "qemu-img", "sfdisk", "qemu-system-x86_64")
+    need(any(os.access(kernel, os.R_OK) for kernel in Path("/boot").glob("vmlinuz-*")), "a kernel for guestfish")
     folder = tmp_path_factory.mktemp("cloud")
     (folder / "dodo.py").write_text((ROOT / "dodo.py").read_text())
     workshop = Workshop(folder)

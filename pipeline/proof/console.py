@@ -4,18 +4,21 @@ import re
 
 _LOGIN = re.compile(r"^(?!Last )[^\s:]+ login: ", re.MULTILINE)
 
+_REST = r".*(?=\n)"
+"""The rest of a line, once all of it has come."""
+
 _FAILURES = (
-    r"Kernel panic - not syncing: .*",
-    r"(?:BUG|Oops): .*",
-    r"ALERT! +.* does not exist.*",  # Debian's initramfs-tools
-    r"Gave up waiting for .*",
+    rf"Kernel panic - not syncing: {_REST}",
+    rf"(?:BUG|Oops): {_REST}",
+    rf"ALERT! +.* does not exist{_REST}",  # Debian's initramfs-tools
+    rf"Gave up waiting for {_REST}",
     r"\(initramfs\) *$",
     r"Give root password for maintenance",
-    r"You are in (?:emergency|rescue) mode.*",
-    r"Entering emergency mode.*",  # dracut's
+    rf"You are in (?:emergency|rescue) mode{_REST}",
+    rf"Entering emergency mode{_REST}",  # dracut's
     r"grub(?: rescue)?> *$",
-    r"No bootable device.*",
-    r"(?:error: )?no such (?:device|partition).*",
+    rf"No bootable device{_REST}",
+    rf"(?:error: )?no such (?:device|partition){_REST}",
 )
 _FAILURE = re.compile("|".join(f"(?:{each})" for each in _FAILURES), re.MULTILINE)
 

@@ -36,6 +36,7 @@ def test_login_prompts(text: str, asks: bool) -> None:
         ("Give root password for maintenance\r\n", "Give root password for maintenance"),
         ("grub rescue> ", "grub rescue>"),
         ("[    0.5] Command line: panic=-1 console=ttyS0\r\nBusyBox (initramfs) is fine\r\n", ""),
+        ("[    1.2] Kernel panic - not syncing: Attempted to kill ini", ""),  # more of the line is to come
         ("deb01 login: ", ""),
     ],
 )

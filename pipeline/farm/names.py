@@ -60,7 +60,7 @@ TAG = Matching(
     "a tag like latest", "[A-Za-z0-9]+([._:@/+-]+[A-Za-z0-9]+)*", "letters, digits, and '-._:@/+' between them"
 )
 MIRROR = Matching(
-    "the URL of a Debian mirror like http://deb.debian.org/debian",
+    "the URL of a Debian mirror like http://mirror.example.org/debian",
     r"(https?://[!-.0-~][!-~]*|(file|copy):///[!-~]*)",
     "http, https, file or copy, without blanks",
 )

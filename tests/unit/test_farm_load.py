@@ -37,7 +37,7 @@ masters:
     bootstrap:
       suite: bookworm
       packages: [openssh-server, nginx]
-      mirror: [http://deb.debian.org/debian, "file:///srv/mirror"]
+      mirror: [http://mirror.example.org/debian, "file:///srv/mirror"]
       components: [main, contrib]
       keyring: keys.gpg
       variant: apt
@@ -316,7 +316,7 @@ def test_masters_of_all_kinds(tmp_path: Path) -> None:
             source=Bootstrap(
                 suite="bookworm",
                 packages=("openssh-server", "nginx"),
-                mirrors=("http://deb.debian.org/debian", "file:///srv/mirror"),
+                mirrors=("http://mirror.example.org/debian", "file:///srv/mirror"),
                 components=("main", "contrib"),
                 keyring=tmp_path / "keys.gpg",
                 variant="apt",

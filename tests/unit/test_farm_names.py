@@ -85,7 +85,7 @@ ACCEPTED = [
     (names.PACKAGE, ["g++", "libc6:amd64", "nginx=1.22.1-9+deb12u1", "linux-image-amd64/bookworm-backports", "7zip"]),
     (
         names.MIRROR,
-        ["http://deb.debian.org/debian", "https://u:p@[::1]:80/x", "file:///srv/mirror", "copy:///srv/mirror"],
+        ["http://mirror.example.org/debian", "https://u:p@[::1]:80/x", "file:///srv/mirror", "copy:///srv/mirror"],
     ),
     (names.COMMAND, ["apt-get clean", "rm -f $1/x\nrm -f $1/y", "--version", 'chroot "$1" sh -c "a\tb"']),
 ]
@@ -102,7 +102,7 @@ REFUSED = [
         names.MIRROR,
         [
             "",
-            "deb.debian.org",
+            "mirror.example.org",
             "ftp://x/debian",
             "http://",
             "http:///x",

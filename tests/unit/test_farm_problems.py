@@ -595,7 +595,7 @@ MASTERS = [
             "3:41: master 'm': bootstrap.packages: expected the name of a Debian package, found '-o';"
             " lower case letters, digits, '+', '-', '.'; then perhaps :ARCHITECTURE, and =VERSION or /SUITE",
             "3:52: master 'm': bootstrap.packages: 'nginx' is in the list already",
-            "3:68: master 'm': bootstrap.mirror: expected the URL of a Debian mirror like http://deb.debian.org/debian,"
+            "3:68: master 'm': bootstrap.mirror: expected the URL of a Debian mirror like http://mirror.example.org/debian,"
             " found 'ftp://x'; http, https, file or copy, without blanks",
             "3:90: master 'm': bootstrap.components: expected a component like main, found '-a'",
             "3:104: master 'm': bootstrap.variant: expected one of extract, custom, essential, apt, required, minbase,"

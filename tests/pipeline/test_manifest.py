@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from pipeline.image.base import POPULATE_RECIPE
 from tests.pipeline.conftest import Workshop
 
 
@@ -31,7 +32,7 @@ def test_what_a_manifest_says(built: Workshop) -> None:
     assert origin["root:deb01"]["name"] == "deb01"
     assert origin["root:deb01"]["network"][0]["address"] == "10.0.0.11/24"
     assert origin["format:debian-ext4-16M"]["e2fsprogs"].startswith("mke2fs 1.")
-    assert origin["populate:debian-ext4-16M"]["recipe"] == 1
+    assert origin["populate:debian-ext4-16M"]["recipe"] == POPULATE_RECIPE
     assert origin["master:debian"]["tar"] == str(built.folder / "debian.tar")
 
 

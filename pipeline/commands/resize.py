@@ -3,14 +3,16 @@
 import io
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 import doit
 
+from pipeline import signals
 from pipeline.commands.output import table
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue import read_to_its_end, user_errors
@@ -128,39 +130,55 @@ def _carry_out(jobs: Sequence[Job], open_log: _OpenLog, processes: int) -> int:
     """Do all that is needed, at most `processes` jobs at a time, show how it went, and return the exit code."""
     for warning in resize.check_room(jobs):
         print(warning, file=sys.stderr)
-    needed = [job for job in jobs if job.is_needed]
-    outcomes: dict[str, Mapping[str, Outcome]] = {}
+    batch = _Batch([job for job in jobs if job.is_needed], open_log)
     interrupted = False
     libext2fs.library()  # before there are threads, which may not be in it at once while it starts
-    pool = ThreadPoolExecutor(max(1, processes))
-    futures = {pool.submit(_logged, job, open_log): job for job in needed}
     try:
         try:
-            _collect(futures, outcomes)
+            batch.carry_out(max(1, processes))
         except KeyboardInterrupt:
             interrupted = True
-            pool.shutdown(wait=False, cancel_futures=True)
             _say("interrupted: no more disks are begun; those at work come to their end. Ctrl-C again stops these, too")
-            _collect({future: job for future, job in futures.items() if not future.cancelled()}, outcomes)
+            batch.carry_out(0)
     except KeyboardInterrupt:
         _say("stopped; no disk has come to harm: doit resize undoes what was half done, and goes on from there")
         sys.stdout.flush()
         os._exit(_INTERRUPTED)  # the threads, and the programs that they wait for, end with us
-    pool.shutdown()
-    sys.stdout.writelines(_results(jobs, outcomes))
-    failed = any(outcome.failed for of_job in outcomes.values() for outcome in of_job.values())
+    sys.stdout.writelines(_results(jobs, batch.outcomes))
+    failed = any(outcome.failed for of_job in batch.outcomes.values() for outcome in of_job.values())
     return _INTERRUPTED if interrupted else int(failed)
 
 
-def _collect(futures: Mapping[Future[Mapping[str, Outcome]], Job], outcomes: dict[str, Mapping[str, Outcome]]) -> None:
-    """Wait for what is under way, and add what came of it to `outcomes`."""
-    for future in as_completed(futures):
-        job = futures[future]
-        if job.name in outcomes:
-            continue
-        outcomes[job.name] = future.result()
-        bad = any(outcome.failed for outcome in outcomes[job.name].values())
-        _say(f"[{len(outcomes)}/{len(futures)}] {job.name}: {'FAILED' if bad else 'done'}")
+class _Batch:
+    """Jobs that are done at the same time, and what came of them.
+
+    This thread begins each of them, and none after Ctrl-C: another thread may be the one that is told of it, and this
+    one then hears of it at the end of a job.
+    """
+
+    def __init__(self, jobs: Sequence[Job], open_log: _OpenLog) -> None:
+        self.outcomes: dict[str, Mapping[str, Outcome]] = {}
+        self._count = len(jobs)
+        self._waiting = deque(jobs)
+        self._at_work: dict[Future[Mapping[str, Outcome]], Job] = {}
+        self._open_log = open_log
+        self._pool = ThreadPoolExecutor(max(1, self._count))
+
+    def carry_out(self, most: int) -> None:
+        """Have at most so many jobs at work until none is left; with 0, begin none, and wait for those at work."""
+        while self._at_work or (most and self._waiting):
+            while self._waiting and len(self._at_work) < most:
+                with signals.late():
+                    job = self._waiting.popleft()
+                    self._at_work[self._pool.submit(_logged, job, self._open_log)] = job
+            for future in wait(self._at_work, return_when=FIRST_COMPLETED).done:
+                self._note(self._at_work[future].name, future.result())
+                del self._at_work[future]
+
+    def _note(self, name: str, outcomes: Mapping[str, Outcome]) -> None:
+        self.outcomes[name] = outcomes
+        bad = any(outcome.failed for outcome in outcomes.values())
+        _say(f"[{len(self.outcomes)}/{self._count}] {name}: {'FAILED' if bad else 'done'}")
 
 
 def _logged(job: Job, open_log: _OpenLog) -> Mapping[str, Outcome]:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from pipeline.errors import ImageError
 
 _WRITABLE = os.O_WRONLY | os.O_RDWR
 _MOUNTED = ", mounted at "
+_PATIENCE = (0.01, 0.1, 0.3, 1.0)
+"""Seconds between looks for users that may be gone in a moment."""
 
 
 def check_unused(image: Path) -> None:
@@ -27,6 +30,19 @@ def check_idle(image: Path) -> None:
     Descriptors of this process count, too. The kernel is asked, which knows of processes of other users and in other
     containers, by a lease: see F_SETLEASE in fcntl(2). Where a file system has none, it takes root to be certain.
     """
+    # A program that another thread starts has for some moments copies of all that we have open, or had.
+    alone = threading.active_count() == 1
+    for patience in () if alone else _PATIENCE:
+        try:
+            _check_idle(image)
+        except ImageError:
+            time.sleep(patience)
+        else:
+            return
+    _check_idle(image)
+
+
+def _check_idle(image: Path) -> None:
     found = list(users(image, readers=True))
     if found:
         raise ImageError(f"{image} is in use by {', '.join(found)}", "end that first")
@@ -35,7 +51,8 @@ def check_idle(image: Path) -> None:
     except OSError as error:
         raise ImageError(f"{image}: {error.strerror}") from error
     try:
-        _lease(descriptor)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN:
             raise ImageError(
@@ -46,19 +63,6 @@ def check_idle(image: Path) -> None:
             raise ImageError(f"{image}: whether anybody uses it, only root can tell here", "run it as root") from error
     finally:
         os.close(descriptor)
-
-
-def _lease(descriptor: int) -> None:
-    """Have a lease for a moment. A program that another thread starts has for some moments copies of what we closed."""
-    for patience in (0.01, 0.1, 0.3, None):
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-            return
-        except OSError as error:
-            if error.errno != errno.EAGAIN or patience is None:
-                raise
-            time.sleep(patience)
 
 
 def users(image: Path, *, readers: bool = False) -> Iterator[str]:

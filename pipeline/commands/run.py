@@ -80,7 +80,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             if options.get("force_verbosity") and options["verbosity"] == _ALL:
                 logs.echo()
             try:
-                with control.in_charge(), self._news_of_masters():
+                with processes.together(), control.in_charge(), self._news_of_masters():
                     return int(super()._execute(*arguments, **options))
             except KeyboardInterrupt:
                 print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from threading import Thread
@@ -39,6 +41,17 @@ def prepare() -> None:
 def end_like_interrupted() -> None:
     """Have SIGTERM end this process like Ctrl-C does: what it has begun is cleaned up."""
     signal.signal(signal.SIGTERM, _terminate)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """End the workers with a block that ends early: doit does not while it starts them, and then waits for them."""
+    try:
+        yield
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
 
 
 def _die_with_parent() -> None:

@@ -123,7 +123,13 @@ def started(
     with (
         TemporaryFile() as said,
         signals.late() as deliver,
-        _popen(argv, environment or {}, stdout=stdout or said, stderr=said, descriptors=descriptors) as process,
+        _popen(
+            argv,
+            environment or {},
+            stdout=said if stdout is None else stdout,  # 0 is a descriptor, too
+            stderr=said,
+            descriptors=descriptors,
+        ) as process,
     ):
         running = Running(str(argv[0]), process, said)
         try:

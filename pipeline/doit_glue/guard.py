@@ -1,5 +1,6 @@
 """What stands between doit's runner and its records."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -51,7 +52,8 @@ class Guard:
             return refusal
         status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
         if status.status == "run" and task.targets:
-            self._dependency.backend.start(task.name, {target.rpartition("/")[0] for target in task.targets})
+            folders = {os.path.dirname(target) for target in task.targets}  # noqa: PTH120  # a Path costs more
+            self._dependency.backend.start(task.name, folders)
         elif status.status == "up-to-date" and isinstance(task, ArtifactTask):
             self._note_fingerprint(task)
         return status

@@ -15,8 +15,9 @@ def entries(guest: Guest, tree: Tree) -> Iterator[Entry]:
     it and the master has its policy, see image/labels.py; all others, and those of other disks, are left to the guest,
     which starts again then.
     """
-    unlabelled = tree.xattr("", labels.ATTRIBUTE) is None or any(disk.mount for disk in guest.disks)
-    if labels.mode(tree) == "enforcing" and unlabelled and not is_switched_off(guest):
+    if labels.mode(tree) != "enforcing" or is_switched_off(guest):
+        return
+    if tree.xattr("", labels.ATTRIBUTE) is None or any(disk.mount for disk in guest.disks):
         yield text(".autorelabel", "")
 
 

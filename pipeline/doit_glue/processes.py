@@ -22,6 +22,9 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a process that SIGTERM ended, as shells show it."""
 
+_parent = 0
+"""The process that forks, or of which this one is a fork."""
+
 _LOOK_FOR_WORKERS = 1.0
 """Seconds between looks for workers that have started meanwhile."""
 
@@ -32,7 +35,7 @@ def prepare() -> None:
     doit's workers must be forks, since tasks hold functions that only a fork can take along.
     """
     multiprocessing.set_start_method("fork", force=True)
-    os.register_at_fork(after_in_child=_die_with_parent)
+    os.register_at_fork(before=_remember_parent, after_in_child=_die_with_parent)
     end_like_interrupted()
     # doit waits for ever for the result of a worker that was killed, as those short of memory are.
     Thread(target=_watch_workers, daemon=True).start()
@@ -54,8 +57,15 @@ def together() -> Iterator[None]:
         raise
 
 
+def _remember_parent() -> None:
+    global _parent  # noqa: PLW0603  # hooks of a fork have no other way to pass anything on
+    _parent = os.getpid()
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != _parent:  # it was killed before we asked, and the kernel will not tell us any more
+        os._exit(128 + signal.SIGKILL)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:

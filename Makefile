@@ -78,17 +78,18 @@ all: setup
 	.venv/bin/doit
 
 # What takes longest comes first; tests that share what is costly to make share a process, see tests/conftest.py.
+# A test that hangs ends its process, and the run: another process would begin with that test again.
 test: lint
-	.venv/bin/python -m pytest -n auto --no-loadscope-reorder $(PYTEST_FLAGS)
+	.venv/bin/python -m pytest -n auto --no-loadscope-reorder --max-worker-restart=0 $(PYTEST_FLAGS)
 
 test-xen: setup
-	.venv/bin/python -m pytest -m xen -n 0 $(PYTEST_FLAGS) tests/xen
+	.venv/bin/python -m pytest -m xen -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/xen
 
 test-selinux: setup
-	.venv/bin/python -m pytest -m selinux -n 0 $(PYTEST_FLAGS) tests/boot/test_selinux.py
+	.venv/bin/python -m pytest -m selinux -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/boot/test_selinux.py
 
 fuzz: setup
-	.venv/bin/python -m pytest -m hypothesis --hypothesis-profile=fuzz $(PYTEST_FLAGS)
+	.venv/bin/python -m pytest -m hypothesis -o faulthandler_timeout=0 --hypothesis-profile=fuzz $(PYTEST_FLAGS)
 
 lint: setup
 	.venv/bin/ruff check

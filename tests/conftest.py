@@ -1,5 +1,6 @@
 """Fixtures for all tests, and how long generated input is tried: for seconds by `make test`, minutes by `make fuzz`."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,9 @@ from tests.machine import mounted, need_root
 settings.register_profile("test", derandomize=True, max_examples=300, deadline=None)
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 settings.load_profile("test")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is in the background; programs inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class SharedFixtures(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

@@ -45,11 +45,12 @@ def on_a_terminal(workshop: Workshop, *arguments: str) -> Shown:
     ) as process:
         os.close(its)
         written = b""
-        while select.select([ours], [], [], 60)[0]:
-            try:
+        try:
+            while select.select([ours], [], [], 60)[0]:
                 written += os.read(ours, 65536)
-            except OSError:  # EIO: the last one that had it open has closed it
-                break
-        code = process.wait(60)
+        except OSError:  # EIO: the last one that had it open has closed it
+            pass
+        else:
+            process.kill()  # it says no more, and does not end
     os.close(ours)
-    return Shown(code, written.decode())
+    return Shown(process.returncode, written.decode())

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
-from threading import Thread
+from queue import SimpleQueue
+from threading import Event, Thread
+from time import monotonic
 from types import FrameType
 from typing import NoReturn
+
+from doit import runner
 
 _PR_SET_PDEATHSIG = 1
 """See prctl(2)."""
@@ -28,6 +31,15 @@ _parent = 0
 _LOOK_FOR_WORKERS = 1.0
 """Seconds between looks for workers that have started meanwhile."""
 
+_PATIENCE = 15
+"""Seconds that workers have to end, more than any program that they run has to clean up: see process.py."""
+
+_started: SimpleQueue["_Worker"] = SimpleQueue()
+"""Workers that are to be watched, too."""
+
+_ending = Event()
+"""That workers are being ended."""
+
 
 def prepare() -> None:
     """Have SIGTERM end this process like Ctrl-C does, and its workers and it end together, even if one is killed.
@@ -35,9 +47,11 @@ def prepare() -> None:
     doit's workers must be forks, since tasks hold functions that only a fork can take along.
     """
     multiprocessing.set_start_method("fork", force=True)
-    os.register_at_fork(before=_remember_parent, after_in_child=_die_with_parent)
+    runner.Process = _Worker
+    runner.MRunner.Child = _Worker
+    os.register_at_fork(before=_remember_parent, after_in_child=_begin_worker)
     end_like_interrupted()
-    # doit waits for ever for the result of a worker that was killed, as those short of memory are.
+    # doit waits for ever for the result of a worker that has ended, as those short of memory are by the kernel.
     Thread(target=_watch_workers, daemon=True).start()
 
 
@@ -48,12 +62,25 @@ def end_like_interrupted() -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """End the workers with a block that ends early: doit does not while it starts them, and then waits for them."""
+    """End the workers with a block that ends early: doit does not while it starts them, and then waits for them.
+
+    Nor does doit when they have more to say than a pipe takes, see pipe(7), and it no longer listens: they wait for it,
+    and it for them.
+    """
     try:
         yield
     except BaseException:
-        for worker in multiprocessing.active_children():
+        _ending.set()
+        workers = multiprocessing.active_children()
+        for worker in workers:
             worker.terminate()
+        try:
+            deadline = monotonic() + _PATIENCE
+            for worker in workers:
+                worker.join(max(0, deadline - monotonic()))
+        finally:
+            for worker in workers:
+                worker.kill()
         raise
 
 
@@ -62,25 +89,51 @@ def _remember_parent() -> None:
     _parent = os.getpid()
 
 
-def _die_with_parent() -> None:
+def _begin_worker() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != _parent:  # it was killed before we asked, and the kernel will not tell us any more
         os._exit(128 + signal.SIGKILL)
+    # Ctrl-C is for all that are in the foreground; the run hears of it, and ends its workers, once.
+    signal.signal(signal.SIGINT, _heard)
+    signal.signal(signal.SIGTERM, _terminate_worker)
+
+
+def _heard(_number: int, _frame: FrameType | None) -> None:
+    """What is done about a signal of which others know more. Programs do not inherit it, as they would SIG_IGN."""
+
+
+def _terminate_worker(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, _heard)  # what is cleaned up now is not to be cut short
+    _terminate(number, frame)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(TERMINATED)
 
 
+class _Worker(multiprocessing.Process):
+    """One that is watched: multiprocessing forgets those that have ended, even if nobody has heard of their end."""
+
+    def start(self) -> None:
+        super().start()
+        _started.put(self)
+
+
 def _watch_workers() -> None:
-    workers: set[BaseProcess] = set()
+    workers: set[_Worker] = set()
     while True:
-        workers.update(multiprocessing.active_children())
+        while not _started.empty():
+            workers.add(_started.get())
         wait([worker.sentinel for worker in workers], timeout=_LOOK_FOR_WORKERS)
         for worker in workers:
-            if worker.exitcode is not None and worker.exitcode < 0:
-                how = signal.Signals(-worker.exitcode).name
-                print(f"worker process {worker.pid} was ended by {how}, perhaps for want of memory", file=sys.stderr)
+            if worker.exitcode and not _ending.is_set():
+                print(f"worker process {worker.pid} {_how(worker.exitcode)}", file=sys.stderr)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
         workers = {worker for worker in workers if worker.exitcode is None}
+
+
+def _how(code: int) -> str:
+    if code > 0:
+        return f"ended with exit code {code}, without a word of what it was doing"
+    return f"was ended by {signal.Signals(-code).name}, perhaps for want of memory"

@@ -1,14 +1,28 @@
 """A run and its workers end together."""
 
 import multiprocessing
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from pipeline.doit_glue import processes
+from tests.pipeline.conftest import Workshop, new_workshop
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    """A tiny farm."""
+    return new_workshop(tmp_path)
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that ends, and all that it starts with it."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_workers_end_with_what_ends_early() -> None:
@@ -21,8 +35,75 @@ def test_workers_end_with_what_ends_early() -> None:
 
     with pytest.raises(BrokenPipeError):
         starting()
-    worker.join(60)
     assert worker.exitcode == -signal.SIGTERM
+
+
+# A worker has more to say than a pipe takes, and nobody listens: it waits, as it ends, for somebody who does.
+UNHEARD = """
+import multiprocessing
+from pipeline.doit_glue import processes
+processes.prepare()
+processes._PATIENCE = 1
+queue = multiprocessing.Queue()
+started = multiprocessing.Event()
+def work():
+    queue.put("x" * 1_000_000)
+    started.set()
+with processes.together():
+    multiprocessing.Process(target=work).start()
+    started.wait()
+    raise SystemExit(5)
+"""
+
+
+def test_workers_that_nobody_listens_to_end_as_well() -> None:
+    ended = run(UNHEARD)
+    assert (ended.returncode, ended.stderr) == (5, "")
+
+
+@pytest.mark.parametrize(
+    ("action", "how"),
+    [
+        ("os._exit(3)", "ended with exit code 3, without a word of what it was doing"),
+        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL, perhaps for want of memory"),
+    ],
+)
+def test_a_run_ends_with_a_worker_that_ends(workshop: Workshop, action: str, how: str) -> None:
+    with (workshop.folder / "dodo.py").open("a") as dodo:
+        dodo.write(f"import os\ndef task_odd():\n    return {{'actions': [lambda: {action}]}}\n")
+    ended = workshop.doit("-n", "2", "odd", check=False)
+    assert ended.code == 128 + signal.SIGTERM
+    assert re.search(rf"^worker process \d+ {how}$", ended.output, re.MULTILINE)
+
+
+# Runs until it hears of Ctrl-C, which all processes in the foreground get, and tells what became of its worker.
+INTERRUPTED = """
+import multiprocessing, os, signal, time
+from pipeline.doit_glue import processes
+processes.prepare()
+os.setpgid(0, 0)
+started = multiprocessing.Event()
+def work():
+    started.set()
+    try:
+        time.sleep(600)
+    except BaseException as error:
+        print("worker:", repr(error), flush=True)
+        raise
+try:
+    with processes.together():
+        multiprocessing.Process(target=work).start()
+        started.wait()
+        os.killpg(0, signal.SIGINT)
+        time.sleep(600)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_ends_workers_once() -> None:
+    ended = run(INTERRUPTED)
+    assert (ended.stdout, ended.stderr) == ("worker: SystemExit(143)\ninterrupted\n", "")
 
 
 # Forks, and is killed before the fork has asked to end with it.
@@ -43,6 +124,5 @@ else:
 
 
 def test_a_worker_ends_with_a_run_that_was_killed_while_it_started() -> None:
-    argv = [sys.executable, "-c", KILLED_WHILE_FORKING]
-    ended = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    ended = run(KILLED_WHILE_FORKING)
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
 from queue import SimpleQueue
 from threading import Event, Thread
 from time import monotonic
@@ -36,6 +37,9 @@ _PATIENCE = 15
 
 _started: SimpleQueue["_Worker"] = SimpleQueue()
 """Workers that are to be watched, too."""
+
+_FIRST = 1000
+"""Higher than multiprocessing's own priorities at the end of a process."""
 
 _ending = Event()
 """That workers are being ended."""
@@ -104,6 +108,8 @@ def _heard(_number: int, _frame: FrameType | None) -> None:
 
 def _terminate_worker(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, _heard)  # what is cleaned up now is not to be cut short
+    # Before multiprocessing waits for its threads: one of them may just be starting, and never hear of the end.
+    Finalize(None, os._exit, args=(TERMINATED,), exitpriority=_FIRST)
     _terminate(number, frame)
 
 

@@ -38,6 +38,30 @@ def test_workers_end_with_what_ends_early() -> None:
     assert worker.exitcode == -signal.SIGTERM
 
 
+# A worker is told to end while it starts the thread that is to say what it has to say.
+TOLD_WHILE_STARTING = """
+import multiprocessing, os, signal
+from multiprocessing import queues
+from pipeline.doit_glue import processes
+processes.prepare()
+finalize = queues.Finalize
+def last_step(*arguments, **options):
+    if queues.Queue._finalize_close in arguments:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return finalize(*arguments, **options)
+queues.Finalize = last_step
+worker = multiprocessing.Process(target=lambda: queues.Queue(ctx=multiprocessing.get_context()).put(1))
+worker.start()
+worker.join()
+print(worker.exitcode)
+"""
+
+
+def test_workers_end_that_are_told_while_they_start() -> None:
+    ended = run(TOLD_WHILE_STARTING)
+    assert (ended.stdout, ended.stderr) == ("143\n", "")
+
+
 # A worker has more to say than a pipe takes, and nobody listens: it waits, as it ends, for somebody who does.
 UNHEARD = """
 import multiprocessing

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Thread
 from time import monotonic
 from types import FrameType
 from typing import NoReturn
@@ -26,9 +26,6 @@ INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a process that SIGTERM ended, as shells show it."""
 
-_parent = 0
-"""The process that forks, or of which this one is a fork."""
-
 _LOOK_FOR_WORKERS = 1.0
 """Seconds between looks for workers that have started meanwhile."""
 
@@ -41,9 +38,6 @@ _started: SimpleQueue["_Worker"] = SimpleQueue()
 _FIRST = 1000
 """Higher than multiprocessing's own priorities at the end of a process."""
 
-_ending = Event()
-"""That workers are being ended."""
-
 
 def prepare() -> None:
     """Have SIGTERM end this process like Ctrl-C does, and its workers and it end together, even if one is killed.
@@ -53,7 +47,6 @@ def prepare() -> None:
     multiprocessing.set_start_method("fork", force=True)
     runner.Process = _Worker
     runner.MRunner.Child = _Worker
-    os.register_at_fork(before=_remember_parent, after_in_child=_begin_worker)
     end_like_interrupted()
     # doit waits for ever for the result of a worker that has ended, as those short of memory are by the kernel.
     Thread(target=_watch_workers, daemon=True).start()
@@ -74,7 +67,6 @@ def together() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _ending.set()
         workers = multiprocessing.active_children()
         for worker in workers:
             worker.terminate()
@@ -86,20 +78,6 @@ def together() -> Iterator[None]:
             for worker in workers:
                 worker.kill()
         raise
-
-
-def _remember_parent() -> None:
-    global _parent  # noqa: PLW0603  # hooks of a fork have no other way to pass anything on
-    _parent = os.getpid()
-
-
-def _begin_worker() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != _parent:  # it was killed before we asked, and the kernel will not tell us any more
-        os._exit(128 + signal.SIGKILL)
-    # Ctrl-C is for all that are in the foreground; the run hears of it, and ends its workers, once.
-    signal.signal(signal.SIGINT, _heard)
-    signal.signal(signal.SIGTERM, _terminate_worker)
 
 
 def _heard(_number: int, _frame: FrameType | None) -> None:
@@ -118,11 +96,33 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Worker(multiprocessing.Process):
-    """One that is watched: multiprocessing forgets those that have ended, even if nobody has heard of their end."""
+    """One that ends with the run, and is watched: multiprocessing forgets those of whose end nobody has heard yet."""
+
+    is_wanted = True
 
     def start(self) -> None:
-        super().start()
-        _started.put(self)
+        # What signals raise while a process starts is printed, and lost.
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            super().start()
+            _started.put(self)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def run(self) -> None:
+        parent = multiprocessing.parent_process()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent is None or parent.pid != os.getppid():  # it was killed before we asked, and we will not be told
+            os._exit(128 + signal.SIGKILL)
+        # Ctrl-C is for all that are in the foreground; the run hears of it, and ends its workers, once.
+        signal.signal(signal.SIGINT, _heard)
+        signal.signal(signal.SIGTERM, _terminate_worker)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        super().run()
+
+    def terminate(self) -> None:
+        self.is_wanted = False
+        super().terminate()
 
 
 def _watch_workers() -> None:
@@ -132,7 +132,7 @@ def _watch_workers() -> None:
             workers.add(_started.get())
         wait([worker.sentinel for worker in workers], timeout=_LOOK_FOR_WORKERS)
         for worker in workers:
-            if worker.exitcode and not _ending.is_set():
+            if worker.exitcode and worker.is_wanted:
                 print(f"worker process {worker.pid} {_how(worker.exitcode)}", file=sys.stderr)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return

@@ -42,6 +42,7 @@ def test_workers_end_with_what_ends_early() -> None:
 TOLD_WHILE_STARTING = """
 import multiprocessing, os, signal
 from multiprocessing import queues
+from doit import runner
 from pipeline.doit_glue import processes
 processes.prepare()
 finalize = queues.Finalize
@@ -50,7 +51,7 @@ def last_step(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
     return finalize(*arguments, **options)
 queues.Finalize = last_step
-worker = multiprocessing.Process(target=lambda: queues.Queue(ctx=multiprocessing.get_context()).put(1))
+worker = runner.Process(target=lambda: queues.Queue(ctx=multiprocessing.get_context()).put(1))
 worker.start()
 worker.join()
 print(worker.exitcode)
@@ -65,6 +66,7 @@ def test_workers_end_that_are_told_while_they_start() -> None:
 # A worker has more to say than a pipe takes, and nobody listens: it waits, as it ends, for somebody who does.
 UNHEARD = """
 import multiprocessing
+from doit import runner
 from pipeline.doit_glue import processes
 processes.prepare()
 processes._PATIENCE = 1
@@ -74,7 +76,7 @@ def work():
     queue.put("x" * 1_000_000)
     started.set()
 with processes.together():
-    multiprocessing.Process(target=work).start()
+    runner.Process(target=work).start()
     started.wait()
     raise SystemExit(5)
 """
@@ -103,6 +105,7 @@ def test_a_run_ends_with_a_worker_that_ends(workshop: Workshop, action: str, how
 # Runs until it hears of Ctrl-C, which all processes in the foreground get, and tells what became of its worker.
 INTERRUPTED = """
 import multiprocessing, os, signal, time
+from doit import runner
 from pipeline.doit_glue import processes
 processes.prepare()
 os.setpgid(0, 0)
@@ -116,7 +119,7 @@ def work():
         raise
 try:
     with processes.together():
-        multiprocessing.Process(target=work).start()
+        runner.Process(target=work).start()
         started.wait()
         os.killpg(0, signal.SIGINT)
         time.sleep(600)
@@ -130,23 +133,43 @@ def test_ctrl_c_ends_workers_once() -> None:
     assert (ended.stdout, ended.stderr) == ("worker: SystemExit(143)\ninterrupted\n", "")
 
 
-# Forks, and is killed before the fork has asked to end with it.
-KILLED_WHILE_FORKING = """
+# Is killed before the worker that it starts has asked to end with it.
+KILLED_WHILE_STARTING = """
 import os, signal
+from multiprocessing import util
+from doit import runner
 from pipeline.doit_glue import processes
-parent = os.getpid()
-def wait_until_it_is_gone():
-    while os.getppid() == parent:
+run = os.getpid()
+def wait_until_it_is_gone(_):
+    while os.getppid() == run:
         os.sched_yield()
-os.register_at_fork(after_in_child=wait_until_it_is_gone)
+util.register_after_fork(processes, wait_until_it_is_gone)
 processes.prepare()
-if os.fork():
-    os.kill(parent, signal.SIGKILL)
-else:
-    print("still here", flush=True)
+runner.Process(target=lambda: print("still here", flush=True)).start()
+os.kill(run, signal.SIGKILL)
 """
 
 
 def test_a_worker_ends_with_a_run_that_was_killed_while_it_started() -> None:
-    ended = run(KILLED_WHILE_FORKING)
+    ended = run(KILLED_WHILE_STARTING)
     assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "")
+
+
+# A signal comes while a worker is being started, before it can be of any use to it.
+TOLD_TOO_SOON = """
+import os, signal
+from multiprocessing import util
+from doit import runner
+from pipeline.doit_glue import processes
+util.register_after_fork(processes, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+processes.prepare()
+worker = runner.Process(target=lambda: print("still here", flush=True))
+worker.start()
+worker.join()
+print(worker.exitcode)
+"""
+
+
+def test_a_worker_that_is_told_before_it_has_begun_does_not_begin() -> None:
+    ended = run(TOLD_TOO_SOON)
+    assert (ended.stdout, ended.stderr) == ("143\n", "")

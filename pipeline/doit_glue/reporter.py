@@ -120,6 +120,8 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         )
         if begun:
             counts["interrupted"] = begun
+        if sys.exception() is not None:  # it comes from a run that ends early, and may not have heard of all
+            counts = {"built": 0, **counts}
         if not counts.keys() - {"fresh", "ignored"}:
             ignored = f", {counts['ignored']} ignored" if "ignored" in counts else ""
             return f"nothing to do: {counted(counts.get('fresh', 0), 'artifact')} fresh{ignored}"

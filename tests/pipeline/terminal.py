@@ -4,11 +4,17 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.pipeline.conftest import Workshop
+
+_PATIENCE = 60
+"""Seconds that a run may say nothing."""
 
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """A control sequence, see console_codes(4)."""
@@ -32,22 +38,34 @@ class Shown:
         return self.text.rfind("\x1b[?25h") >= self.text.rfind("\x1b[?25l")
 
 
-def on_a_terminal(workshop: Workshop, *arguments: str) -> Shown:
-    """Run doit with a terminal as its standard output and standard error."""
+def on_a_terminal(
+    workshop: Workshop,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    interrupt: Callable[[], bool] = lambda: False,
+) -> Shown:
+    """Run doit with a terminal as its standard output and standard error; Ctrl-C comes as soon as `interrupt` is so."""
     ours, its = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "doit", *arguments],
         cwd=workshop.folder,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100", **(environment or {})},
         stdout=its,
         stderr=its,
         stdin=subprocess.DEVNULL,
     ) as process:
         os.close(its)
         written = b""
+        interrupted = False
+        heard = time.monotonic()
         try:
-            while select.select([ours], [], [], 60)[0]:
-                written += os.read(ours, 65536)
+            while time.monotonic() < heard + _PATIENCE:
+                if select.select([ours], [], [], 0.05)[0]:
+                    written += os.read(ours, 65536)
+                    heard = time.monotonic()
+                if not interrupted and interrupt():
+                    interrupted = True
+                    process.send_signal(signal.SIGINT)
         except OSError:  # EIO: the last one that had it open has closed it
             pass
         else:

@@ -111,8 +111,8 @@ processes.prepare()
 os.setpgid(0, 0)
 started = multiprocessing.Event()
 def work():
-    started.set()
     try:
+        started.set()
         time.sleep(600)
     except BaseException as error:
         print("worker:", repr(error), flush=True)

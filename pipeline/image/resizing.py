@@ -47,6 +47,8 @@ def allocates(disk: Disk) -> bool:
 def _resize_file_system(disk: Disk) -> None:
     image = disk.image
     undo.roll_back(image)
+    if allocates(disk):  # before the file system is checked, which changes it
+        _check_room(image, disk.size if _takes_copy(disk) else disk.size - blank.space(image))
     e2fsprogs.repair(image)
     _mark_checked(image)
     found = superblock.read(image)
@@ -54,10 +56,15 @@ def _resize_file_system(disk: Disk) -> None:
         raise ImageError(f"{image}: the file system is gone")
     if disk.size < found.size:
         check_least(image, disk.size, e2fsprogs.smallest(image) * found.block_size)
-    if disk.size < found.size or found.block_size not in _UNDOABLE:
+    if _takes_copy(disk):
         _resize_copy(disk)
     else:
         _grow_in_place(disk)
+
+
+def _takes_copy(disk: Disk) -> bool:
+    found = superblock.read(disk.image)
+    return found is not None and (disk.size < found.size or found.block_size not in _UNDOABLE)
 
 
 def _grow_in_place(disk: Disk) -> None:

@@ -146,7 +146,7 @@ def hand_over(argv: Sequence[str | Path], *, environment: Mapping[str, str] | No
     What is typed is for the program, Ctrl-C included. Raises ProcessError if it is missing.
     """
     name = str(argv[0])
-    ours = signal.signal(signal.SIGINT, lambda *_: None)  # a handler, which programs do not inherit, unlike SIG_IGN
+    ours = signal.signal(signal.SIGINT, signals.ignore)
     try:
         completed = subprocess.run(
             [_located(name), *map(str, argv[1:])],

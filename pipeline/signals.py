@@ -1,9 +1,14 @@
-"""Signals that come at a bad time, and are kept back until it is a good one."""
+"""Signals that come at a bad time: kept back until it is a good one, or ignored."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+
+def ignore(_number: int, _frame: FrameType | None) -> None:
+    """A handler that does nothing about a signal. Programs that we start do not inherit it, as they would SIG_IGN."""
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from typing import NoReturn
 
 from doit import runner
 
+from pipeline import signals
+
 _PR_SET_PDEATHSIG = 1
 """See prctl(2)."""
 
@@ -80,12 +82,8 @@ def together() -> Iterator[None]:
         raise
 
 
-def _heard(_number: int, _frame: FrameType | None) -> None:
-    """What is done about a signal of which others know more. Programs do not inherit it, as they would SIG_IGN."""
-
-
 def _terminate_worker(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, _heard)  # what is cleaned up now is not to be cut short
+    signal.signal(signal.SIGTERM, signals.ignore)  # what is cleaned up now is not to be cut short
     # Before multiprocessing waits for its threads: one of them may just be starting, and never hear of the end.
     Finalize(None, os._exit, args=(TERMINATED,), exitpriority=_FIRST)
     _terminate(number, frame)
@@ -115,7 +113,7 @@ class _Worker(multiprocessing.Process):
         if parent is None or parent.pid != os.getppid():  # it was killed before we asked, and we will not be told
             os._exit(128 + signal.SIGKILL)
         # Ctrl-C is for all that are in the foreground; the run hears of it, and ends its workers, once.
-        signal.signal(signal.SIGINT, _heard)
+        signal.signal(signal.SIGINT, signals.ignore)
         signal.signal(signal.SIGTERM, _terminate_worker)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         super().run()

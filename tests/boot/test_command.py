@@ -82,7 +82,6 @@ def test_a_guest_that_takes_too_long(farm: Workshop) -> None:
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(farm: Workshop, number: signal.Signals, code: int) -> None:
-    # Shells have what is in the background ignore SIGINT.
     argv = [sys.executable, "-m", "doit", "boot", "ext2", "ext3", "-n", "2"]
     log = farm.path("logs/boot/ext3.log")
     log.unlink(missing_ok=True)

@@ -16,6 +16,9 @@ from tests.pipeline.conftest import Workshop
 _PATIENCE = 60
 """Seconds that a run may say nothing."""
 
+_PATIENCE_AFTER_CTRL_C = 30
+"""Seconds that it may take to end, whatever it says."""
+
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """A control sequence, see console_codes(4)."""
 
@@ -57,18 +60,20 @@ def on_a_terminal(
         os.close(its)
         written = b""
         interrupted = False
-        heard = time.monotonic()
+        deadline = time.monotonic() + _PATIENCE
         try:
-            while time.monotonic() < heard + _PATIENCE:
+            while time.monotonic() < deadline:
                 if select.select([ours], [], [], 0.05)[0]:
                     written += os.read(ours, 65536)
-                    heard = time.monotonic()
+                    if not interrupted:
+                        deadline = time.monotonic() + _PATIENCE
                 if not interrupted and interrupt():
                     interrupted = True
+                    deadline = time.monotonic() + _PATIENCE_AFTER_CTRL_C
                     process.send_signal(signal.SIGINT)
         except OSError:  # EIO: the last one that had it open has closed it
             pass
         else:
-            process.kill()  # it says no more, and does not end
+            process.kill()  # it does not end
     os.close(ours)
     return Shown(process.returncode, written.decode())

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -119,7 +120,7 @@ def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None
             there = artifacts(build)
             assert {name for name, contents in there.items() if whole.get(name) != contents} == set()
             if finished(build) == done:  # the machine has less time for us than it had
-                patience *= 1.5
+                patience *= 1.1
         assert artifacts(build) == whole
         assert drafts(build) == []
         assert workshop.doit(*arguments).executed == []
@@ -151,3 +152,18 @@ def test_a_killed_run_takes_its_tools_along(workshop: Workshop) -> None:
         process.kill()
         process.communicate()
     wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+
+
+@pytest.mark.parametrize(
+    ("action", "how"),
+    [
+        ("os._exit(3)", "ended with exit code 3, without a word of what it was doing"),
+        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL, perhaps for want of memory"),
+    ],
+)
+def test_a_run_ends_with_a_worker_that_ends(workshop: Workshop, action: str, how: str) -> None:
+    with (workshop.folder / "dodo.py").open("a") as dodo:
+        dodo.write(f"import os\ndef task_odd():\n    return {{'actions': [lambda: {action}]}}\n")
+    ended = workshop.doit("-n", "2", "odd", check=False)
+    assert ended.code == 128 + signal.SIGTERM
+    assert re.search(rf"^worker process \d+ {how}$", ended.output, re.MULTILINE)

@@ -1,28 +1,29 @@
 """A run and its workers end together."""
 
 import multiprocessing
-import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from pipeline.doit_glue import processes
-from tests.pipeline.conftest import Workshop, new_workshop
 
-
-@pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    """A tiny farm."""
-    return new_workshop(tmp_path)
+PREPARED = """
+import multiprocessing, os, signal, time
+from multiprocessing import queues, util
+from doit import runner
+from pipeline.doit_glue import processes
+processes.prepare()
+"""
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that ends, and all that it starts with it."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    """Run a program that is prepared to have workers; it ends, and all that it starts with it."""
+    return subprocess.run(
+        [sys.executable, "-c", PREPARED + code], capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_workers_end_with_what_ends_early() -> None:
@@ -40,11 +41,6 @@ def test_workers_end_with_what_ends_early() -> None:
 
 # A worker is told to end while it starts the thread that is to say what it has to say.
 TOLD_WHILE_STARTING = """
-import multiprocessing, os, signal
-from multiprocessing import queues
-from doit import runner
-from pipeline.doit_glue import processes
-processes.prepare()
 finalize = queues.Finalize
 def last_step(*arguments, **options):
     if queues.Queue._finalize_close in arguments:
@@ -65,10 +61,6 @@ def test_workers_end_that_are_told_while_they_start() -> None:
 
 # A worker has more to say than a pipe takes, and nobody listens: it waits, as it ends, for somebody who does.
 UNHEARD = """
-import multiprocessing
-from doit import runner
-from pipeline.doit_glue import processes
-processes.prepare()
 processes._PATIENCE = 1
 queue = multiprocessing.Queue()
 started = multiprocessing.Event()
@@ -87,27 +79,8 @@ def test_workers_that_nobody_listens_to_end_as_well() -> None:
     assert (ended.returncode, ended.stderr) == (5, "")
 
 
-@pytest.mark.parametrize(
-    ("action", "how"),
-    [
-        ("os._exit(3)", "ended with exit code 3, without a word of what it was doing"),
-        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL, perhaps for want of memory"),
-    ],
-)
-def test_a_run_ends_with_a_worker_that_ends(workshop: Workshop, action: str, how: str) -> None:
-    with (workshop.folder / "dodo.py").open("a") as dodo:
-        dodo.write(f"import os\ndef task_odd():\n    return {{'actions': [lambda: {action}]}}\n")
-    ended = workshop.doit("-n", "2", "odd", check=False)
-    assert ended.code == 128 + signal.SIGTERM
-    assert re.search(rf"^worker process \d+ {how}$", ended.output, re.MULTILINE)
-
-
 # Runs until it hears of Ctrl-C, which all processes in the foreground get, and tells what became of its worker.
 INTERRUPTED = """
-import multiprocessing, os, signal, time
-from doit import runner
-from pipeline.doit_glue import processes
-processes.prepare()
 os.setpgid(0, 0)
 started = multiprocessing.Event()
 def work():
@@ -135,16 +108,11 @@ def test_ctrl_c_ends_workers_once() -> None:
 
 # Is killed before the worker that it starts has asked to end with it.
 KILLED_WHILE_STARTING = """
-import os, signal
-from multiprocessing import util
-from doit import runner
-from pipeline.doit_glue import processes
 run = os.getpid()
 def wait_until_it_is_gone(_):
     while os.getppid() == run:
         os.sched_yield()
 util.register_after_fork(processes, wait_until_it_is_gone)
-processes.prepare()
 runner.Process(target=lambda: print("still here", flush=True)).start()
 os.kill(run, signal.SIGKILL)
 """
@@ -157,12 +125,7 @@ def test_a_worker_ends_with_a_run_that_was_killed_while_it_started() -> None:
 
 # A signal comes while a worker is being started, before it can be of any use to it.
 TOLD_TOO_SOON = """
-import os, signal
-from multiprocessing import util
-from doit import runner
-from pipeline.doit_glue import processes
 util.register_after_fork(processes, lambda _: os.kill(os.getpid(), signal.SIGTERM))
-processes.prepare()
 worker = runner.Process(target=lambda: print("still here", flush=True))
 worker.start()
 worker.join()

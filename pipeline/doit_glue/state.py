@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from threading import RLock
 from typing import Any, Protocol
 
 from pipeline.doit_glue.lock import BuildLock
@@ -53,6 +54,7 @@ class State:
         self.lock = BuildLock(self._path.with_suffix(".lock"))
         self._codec = codec
         self._connection: sqlite3.Connection | None = None
+        self._in_use = RLock()  # with -P thread, a run may end while a thread reads
         self._records: dict[str, dict[str, Any]] = {}
         self._restarts: dict[str, list[str]] = {}
         self._fingerprints: dict[str, bytes] = {}
@@ -136,11 +138,12 @@ class State:
 
     def dump(self) -> None:
         """Close the database; everything is in it already, but for some fingerprints."""
-        if self._fingerprints:
-            self._change()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._in_use:
+            if self._fingerprints:
+                self._change()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
         self.lock.release()
 
     def _record(self, task: str) -> dict[str, Any]:
@@ -154,16 +157,16 @@ class State:
         return [name for (name,) in self._rows(f"select name from {table}")]  # noqa: S608  # the table is ours
 
     def _rows(self, query: str, *parameters: str) -> list[Any]:
-        if self._connection is None:
-            return []
-        with user_errors(), readable(self._path):
-            return self._connection.execute(query, parameters).fetchall()
+        with self._in_use, user_errors(), readable(self._path):
+            return self._connection.execute(query, parameters).fetchall() if self._connection is not None else []
 
     def _change(self, *statements: tuple[str, ...]) -> None:
-        with user_errors(), readable(self._path):
+        with self._in_use, user_errors(), readable(self._path):
             self.lock.acquire()
             if self._connection is None:
                 self._connection = connect(self._path)
+            if self._connection.in_transaction:  # one that was interrupted
+                self._connection.rollback()
             self._connection.execute("begin immediate")
             noted = self._fingerprints.items()
             self._connection.executemany("insert or replace into fingerprint values (?, ?)", noted)

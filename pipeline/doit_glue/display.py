@@ -1,5 +1,6 @@
 """The live display of a run on a terminal: a bar with bytes and the time that is left, and the tasks that run."""
 
+import atexit
 from time import monotonic
 
 from rich.console import Console, Group
@@ -8,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline import signals
 from pipeline.doit_glue.progress import Forecast
 from pipeline.farm.units import approximate_size
 
@@ -32,7 +34,12 @@ class Display:
             get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
-        self._live.start()
+
+    def open(self) -> None:
+        """Show it, until `close` is called or the process ends."""
+        atexit.register(self.close)
+        with signals.late():  # rich does not expect to be interrupted, and would leave the cursor hidden
+            self._live.start()
 
     def start(self, task: str) -> None:
         """A task starts."""
@@ -42,13 +49,15 @@ class Display:
         """A task has ended, and there is a `line` to say of it that stays."""
         self._running.pop(task, None)
         self._ended.add(task)
-        self._console.print(Text(line))
+        with signals.late():
+            self._console.print(Text(line))
         if task.startswith(_TELLING):
             self._forecast.look_again()
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self._live.stop()
+        with signals.late():
+            self._live.stop()
 
     def _render(self) -> Group:
         total, done = sum(self._forecast.seconds.values()), self._done()

@@ -13,6 +13,7 @@ from doit.globals import Globals
 from doit.reporter import ConsoleReporter
 from doit.task import Task
 
+from pipeline import signals
 from pipeline.doit_glue import logs
 from pipeline.doit_glue.artifact_task import ArtifactTask
 from pipeline.doit_glue.freshness import with_dependencies
@@ -134,10 +135,13 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         """Before the first task: open the timeline and, on a terminal where nothing else is shown, the display."""
         self._timeline = logs.LogFile(logs.folder() / logs.LAST_RUN)
         if not logs.echoed() and self.outstream is sys.stdout and sys.stdout.isatty():
-            from pipeline.doit_glue.display import Display  # noqa: PLC0415  # a tenth of a second that most runs save
+            # Python takes a KeyboardInterrupt that comes while it imports for one that nobody will handle.
+            with signals.late():
+                from pipeline.doit_glue.display import Display  # noqa: PLC0415  # it takes long, and most runs need none
 
             tasks = with_dependencies(self._tasks, self._selected)
             self._display = Display(Forecast(tasks, Globals.dep_manager))
+            self._display.open()
 
     def _note(self, task: Task, outcome: str, written: int) -> None:
         if self._timeline is not None and task.name in self._began:

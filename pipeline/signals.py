@@ -1,10 +1,27 @@
-"""Signals that come at a bad time: kept back until it is a good one, or ignored."""
+"""Signals that come at a bad time: kept back until it is a good one, ignored, or heard all the same."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code of a process that Ctrl-C ended, as shells show it."""
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code of a process that SIGTERM ended, as shells show it."""
+
+_NUDGE = signal.SIGURG
+"""What interrupts a system call and does nothing else: ignored by default, see signal(7), and sent by nobody else."""
+
+_NUDGES = (0.02, 0.2, 1.0)
+"""Seconds to wait before each nudge: one may come too early, too."""
+
+_nudging = 0
+"""The process that has a thread for this; its forks have none."""
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:
@@ -37,3 +54,29 @@ def late() -> Iterator[Callable[[], None]]:
         yield deliver
     finally:
         deliver()
+
+
+def interrupt_waiting() -> None:
+    """From now on, have signals that this process handles end what its main thread waits for, whenever they come.
+
+    Python's handlers run between two steps of the main thread. A signal that comes after the last step before a system
+    call, or to another thread, does not have them run before that call has ended: Ctrl-C would wait for what it is to
+    end. See set_wakeup_fd in Python's documentation of signals.
+    """
+    global _nudging  # noqa: PLW0603  # there is one main thread
+    if _nudging == os.getpid() or threading.current_thread() is not threading.main_thread():
+        return
+    _nudging = os.getpid()
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writer, False)
+    signal.signal(_NUDGE, ignore)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_nudge, args=(reader, threading.get_ident()), daemon=True).start()
+
+
+def _nudge(reader: int, thread: int) -> None:
+    while True:
+        if os.read(reader, 1024).strip(bytes([_NUDGE])):
+            for seconds in _NUDGES:
+                time.sleep(seconds)
+                signal.pthread_kill(thread, _NUDGE)

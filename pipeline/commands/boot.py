@@ -20,6 +20,7 @@ from pipeline.proof import boot
 from pipeline.proof.boot import Place, Proof
 from pipeline.proof.disk import Via
 from pipeline.proof.session import Limits
+from pipeline.signals import INTERRUPTED
 from pipeline.tasks.guest import files_in, names
 
 _TIMEOUT = 300
@@ -73,7 +74,7 @@ class Boot(SiteCommand):
             return self._boot(guests, Via(via), Limits(timeout), number)
         except KeyboardInterrupt:
             print("interrupted; the guests have ended, and their throw-away disks are gone", file=sys.stderr)
-            return processes.INTERRUPTED
+            return INTERRUPTED
 
     def _boot(self, guests: Sequence[Guest], via: Via, limits: Limits, number: int) -> int:
         failed = False

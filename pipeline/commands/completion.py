@@ -10,7 +10,7 @@ from doit.task import Task
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import read_to_its_end
+from pipeline.doit_glue import may_end_early
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.tasks import Site
 
@@ -77,7 +77,7 @@ class Completion(SiteCommand):
         except (Exception, SystemExit):  # no dodo.py, or mistakes in the list: no reason to disturb who types
             site, tasks = None, []
         found = {each for each in self._candidates(before, word, site, tasks) if each.startswith(word)}
-        with read_to_its_end():
+        with may_end_early():
             sys.stdout.writelines(f"{each}\n" for each in sorted(found))
         return 0
 

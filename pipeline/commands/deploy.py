@@ -7,7 +7,6 @@ from typing import Any
 
 from pipeline.commands.build import PROCESS, build, unfinished
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue.processes import INTERRUPTED
 from pipeline.errors import GuestfarmError
 from pipeline.farm.model.guest import Guest
 from pipeline.farm.units import approximate_size
@@ -18,6 +17,7 @@ from pipeline.host.draft import Owner
 from pipeline.host.store import Deployed, Store
 from pipeline.host.update import Outcome
 from pipeline.image import blank
+from pipeline.signals import INTERRUPTED
 from pipeline.tasks import deployment
 from pipeline.tasks.guest import names
 

@@ -6,12 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue.processes import INTERRUPTED
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm.readers import did_you_mean
 from pipeline.host import aside, domains
 from pipeline.host.store import Store
 from pipeline.host.toolstack import BY_HYPERVISOR
+from pipeline.signals import INTERRUPTED
 
 _CONSOLE = {
     "name": "attach",

@@ -10,7 +10,7 @@ from doit.cmd_base import Command
 from pipeline import farm, hypervisor
 from pipeline.commands.output import OUTPUT, put
 from pipeline.commands.site_command import chosen
-from pipeline.doit_glue import read_to_its_end, user_errors
+from pipeline.doit_glue import may_end_early, user_errors
 from pipeline.farm.inventory import FORMATS
 
 
@@ -35,7 +35,7 @@ class Inventory(Command):  # type: ignore[misc]  # doit has no types
 
     def execute(self, opt_values: dict[str, Any], pos_args: Sequence[str]) -> int:
         """Print it, or write it to a file."""
-        with read_to_its_end(), user_errors():
+        with may_end_early(), user_errors():
             loaded = farm.load(Path(doit.get_var("guests") or "guests.yaml"), hypervisors=hypervisor.INEXPRESSIBLE)
             text = FORMATS[opt_values["format"]](loaded, chosen(loaded, pos_args))
             put(text, Path(opt_values["output"] or "-"))

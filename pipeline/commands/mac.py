@@ -8,7 +8,7 @@ import doit
 from doit.cmd_base import Command
 
 from pipeline import farm
-from pipeline.doit_glue import read_to_its_end, user_errors
+from pipeline.doit_glue import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.farm.mac import random_mac
 
@@ -36,7 +36,7 @@ class Mac(Command):  # type: ignore[misc]  # doit has no types
 
     def execute(self, opt_values: dict[str, Any], pos_args: Sequence[str]) -> int:
         """Print as many addresses as asked for, one a line."""
-        with read_to_its_end(), user_errors():
+        with may_end_early(), user_errors():
             if pos_args:
                 raise GuestfarmError(f"unknown argument '{pos_args[0]}'", "for five addresses, use doit mac -n 5")
             number = opt_values["number"]

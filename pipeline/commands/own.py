@@ -19,7 +19,7 @@ from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
-from pipeline.doit_glue import ArtifactTask, read_to_its_end
+from pipeline.doit_glue import ArtifactTask, may_end_early
 from pipeline.doit_glue.freshness import with_dependencies
 from pipeline.doit_glue.state import State
 
@@ -27,7 +27,7 @@ from pipeline.doit_glue.state import State
 class _Own(Command):  # type: ignore[misc]  # doit has no types
     def execute(self, params: Any, args: list[str]) -> int | None:  # noqa: ANN401  # doit's
         """Do what doit does."""
-        with read_to_its_end():
+        with may_end_early():
             code: int | None = super().execute(params, args)
             return code
 

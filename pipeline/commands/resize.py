@@ -15,7 +15,7 @@ import doit
 from pipeline import signals
 from pipeline.commands.output import table
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import read_to_its_end, user_errors
+from pipeline.doit_glue import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.farm.units import MIB, format_size, parse_size
 from pipeline.host import resize
@@ -60,9 +60,6 @@ _PROCESS = {
     "help": "how many guests to resize at a time [default: %(default)s]",
 }
 
-_INTERRUPTED = 130
-"""The exit code of a process that Ctrl-C ended, as shells show it."""
-
 _NOT_TRIED = Outcome("not tried: interrupted", failed=True)
 
 _OpenLog = Callable[[Job], AbstractContextManager[TextIO]]
@@ -82,7 +79,7 @@ class Resize(SiteCommand):
         """Resize guests; or images, for which no dodo.py and no list is needed."""
         if not params["image"] and not params["to"]:
             return super().execute(params, args)
-        with read_to_its_end(), user_errors():
+        with may_end_early(), user_errors():
             jobs = _of_images([params["image"], *args], params["to"], params["shrink"])
             return _carry_out(jobs, lambda _: nullcontext(sys.stdout), params["process"])
 
@@ -143,10 +140,10 @@ def _carry_out(jobs: Sequence[Job], open_log: _OpenLog, processes: int) -> int:
     except KeyboardInterrupt:
         _say("stopped; no disk has come to harm: doit resize undoes what was half done, and goes on from there")
         sys.stdout.flush()
-        os._exit(_INTERRUPTED)  # the threads, and the programs that they wait for, end with us
+        os._exit(signals.INTERRUPTED)  # the threads, and the programs that they wait for, end with us
     sys.stdout.writelines(_results(jobs, batch.outcomes))
     failed = any(outcome.failed for of_job in batch.outcomes.values() for outcome in of_job.values())
-    return _INTERRUPTED if interrupted else int(failed)
+    return signals.INTERRUPTED if interrupted else int(failed)
 
 
 class _Batch:

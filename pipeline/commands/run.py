@@ -12,12 +12,13 @@ from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import creators, failures, logs, processes, read_to_its_end, show_warnings, space, user_errors
+from pipeline.doit_glue import creators, failures, logs, may_end_early, processes, show_warnings, space, user_errors
 from pipeline.doit_glue.freshness import Control, fresh
 from pipeline.doit_glue.guard import Guard
 from pipeline.doit_glue.state import State
 from pipeline.errors import GuestfarmError
 from pipeline.image.publish import sweep
+from pipeline.signals import INTERRUPTED
 from pipeline.tasks import Site, master, single_file
 
 _ALL = 2
@@ -56,7 +57,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
 
     def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
         """Load tasks, but no more than are needed, and run them."""
-        with read_to_its_end(), creators.only(args):
+        with may_end_early(), creators.only(args):
             return int(super().execute(params, args))
 
     def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes
@@ -84,7 +85,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
                     return int(super()._execute(*arguments, **options))
             except KeyboardInterrupt:
                 print("interrupted; what was finished stays finished, and doit goes on from there", file=sys.stderr)
-                return processes.INTERRUPTED
+                return INTERRUPTED
 
     def _control(self, auto_delayed_regex: bool) -> Control:
         try:

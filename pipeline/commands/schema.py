@@ -9,7 +9,7 @@ from doit.cmd_base import Command
 
 from pipeline import hypervisor
 from pipeline.commands.output import OUTPUT, put
-from pipeline.doit_glue import read_to_its_end, user_errors
+from pipeline.doit_glue import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.farm.json_schema import json_schema
 from pipeline.farm.reference import reference
@@ -35,7 +35,7 @@ class Schema(Command):  # type: ignore[misc]  # doit has no types
 
     def execute(self, opt_values: dict[str, Any], pos_args: Sequence[str]) -> int:
         """Print it, or write it to a file."""
-        with read_to_its_end(), user_errors():
+        with may_end_early(), user_errors():
             if pos_args:
                 raise GuestfarmError(f"unknown argument '{pos_args[0]}'", "to write a file, use doit schema -o FILE")
             schema = json.dumps(json_schema(hypervisor.BY_NAME), indent=2, ensure_ascii=False) + "\n"

@@ -12,7 +12,7 @@ from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
-from pipeline.doit_glue import read_to_its_end, user_errors
+from pipeline.doit_glue import may_end_early, user_errors
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.farm.model.farm import Farm
 from pipeline.farm.model.guest import Guest
@@ -37,7 +37,7 @@ class SiteCommand(DoitCmdBase):  # type: ignore[misc]  # doit has no types
 
     def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
         """Do what the user asked for; problems that he can mend are shown as one line each."""
-        with read_to_its_end(), user_errors():
+        with may_end_early(), user_errors():
             try:
                 return int(super().execute(params, args))
             finally:

@@ -12,7 +12,7 @@ from pipeline.doit_glue.catalogue import Catalogue
 from pipeline.doit_glue.checker import Digests, checker
 from pipeline.doit_glue.creators import artifacts, artifacts_on_request, use
 from pipeline.doit_glue.differences import Json
-from pipeline.doit_glue.output import read_to_its_end
+from pipeline.doit_glue.output import may_end_early
 from pipeline.doit_glue.space import Space
 from pipeline.doit_glue.state import State
 from pipeline.doit_glue.user_errors import USER_ERROR, show_warnings, user_errors
@@ -64,8 +64,8 @@ __all__ = [
     "artifacts_on_request",
     "configuration",
     "is_up_to_date",
+    "may_end_early",
     "path_variable",
-    "read_to_its_end",
     "show_warnings",
     "use",
     "user_errors",

@@ -1,4 +1,4 @@
-"""What becomes of a command whose output nobody reads to its end, as behind `| head`, or that there is no room for."""
+"""What becomes of a command that is interrupted, or whose output nobody reads to its end or there is no room for."""
 
 import os
 import select
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from pipeline import signals
 from pipeline.doit_glue.user_errors import USER_ERROR
 
 _ENDED = 128 + signal.SIGPIPE
@@ -15,8 +16,10 @@ _ENDED = 128 + signal.SIGPIPE
 
 
 @contextmanager
-def read_to_its_end() -> Iterator[None]:
-    """End without a word as soon as nobody reads what the block prints, as programs do that SIGPIPE ends.
+def may_end_early() -> Iterator[None]:
+    """End with a word when the block is interrupted, and without one as soon as nobody reads what it prints.
+
+    So do programs that a signal ends, SIGPIPE among them.
 
     Python leaves that signal out, and so do we: it would end us in the midst of what we have begun. Where the output
     cannot be written for another reason, as on a full disk, that is said, and the exit code is USER_ERROR.
@@ -26,9 +29,13 @@ def read_to_its_end() -> Iterator[None]:
         raise SystemExit(USER_ERROR)
     try:
         try:
+            signals.interrupt_waiting()
             yield
         finally:
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(signals.INTERRUPTED) from None
     except BrokenPipeError:
         closed = [stream for stream in (sys.stdout, sys.stderr) if _is_closed(stream)]
         if not closed:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import queues
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from queue import SimpleQueue
@@ -21,12 +22,6 @@ from pipeline import signals
 
 _PR_SET_PDEATHSIG = 1
 """See prctl(2)."""
-
-INTERRUPTED = 128 + signal.SIGINT
-"""The exit code of a process that Ctrl-C ended, as shells show it."""
-
-TERMINATED = 128 + signal.SIGTERM
-"""The exit code of a process that SIGTERM ended, as shells show it."""
 
 _LOOK_FOR_WORKERS = 1.0
 """Seconds between looks for workers that have started meanwhile."""
@@ -49,6 +44,7 @@ def prepare() -> None:
     multiprocessing.set_start_method("fork", force=True)
     runner.Process = _Worker
     runner.MRunner.Child = _Worker
+    runner.MRunner.Queue = _Queue
     end_like_interrupted()
     # doit waits for ever for the result of a worker that has ended, as those short of memory are by the kernel.
     Thread(target=_watch_workers, daemon=True).start()
@@ -85,12 +81,12 @@ def together() -> Iterator[None]:
 def _terminate_worker(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signals.ignore)  # what is cleaned up now is not to be cut short
     # Before multiprocessing waits for its threads: one of them may just be starting, and never hear of the end.
-    Finalize(None, os._exit, args=(TERMINATED,), exitpriority=_FIRST)
+    Finalize(None, os._exit, args=(signals.TERMINATED,), exitpriority=_FIRST)
     _terminate(number, frame)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
+    raise SystemExit(signals.TERMINATED)
 
 
 class _Worker(multiprocessing.Process):
@@ -99,13 +95,15 @@ class _Worker(multiprocessing.Process):
     is_wanted = True
 
     def start(self) -> None:
-        # What signals raise while a process starts is printed, and lost.
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-        try:
-            super().start()
-            _started.put(self)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        # What signals raise while a process starts is printed, and lost. Those to the run may reach any of its threads,
+        # whatever this one blocks; those to the worker, which begins with this one alone, wait until it is prepared.
+        with signals.late():
+            self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+            try:
+                super().start()
+                _started.put(self)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def run(self) -> None:
         parent = multiprocessing.parent_process()
@@ -115,12 +113,23 @@ class _Worker(multiprocessing.Process):
         # Ctrl-C is for all that are in the foreground; the run hears of it, and ends its workers, once.
         signal.signal(signal.SIGINT, signals.ignore)
         signal.signal(signal.SIGTERM, _terminate_worker)
+        signals.interrupt_waiting()
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         super().run()
 
     def terminate(self) -> None:
         self.is_wanted = False
         super().terminate()
+
+
+class _Queue(queues.Queue):  # type: ignore[type-arg]  # Python 3.11 has no Queue[Any]
+    def __init__(self) -> None:
+        super().__init__(ctx=multiprocessing.get_context())
+
+    def put(self, obj: object, block: bool = True, timeout: float | None = None) -> None:
+        # Interrupted here, it may stay locked, and then waits for itself when the process ends.
+        with signals.late():
+            super().put(obj, block, timeout)
 
 
 def _watch_workers() -> None:

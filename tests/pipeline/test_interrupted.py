@@ -141,6 +141,14 @@ def test_sigterm_ends_like_ctrl_c(workshop: Workshop) -> None:
     assert drafts(workshop.folder / "build") == []
 
 
+@pytest.mark.parametrize("arguments", [(), ("list",), ("status",)], ids=["run", "doit's own", "ours"])
+def test_ctrl_c_before_there_is_anything_to_do(workshop: Workshop, arguments: tuple[str, ...]) -> None:
+    dodo = workshop.folder / "dodo.py"
+    dodo.write_text(f"import signal\nsignal.raise_signal(signal.SIGINT)\n{dodo.read_text()}")
+    run = workshop.doit(*arguments, check=False)
+    assert (run.code, run.output) == (130, "interrupted\n")
+
+
 def test_a_killed_run_takes_its_tools_along(workshop: Workshop) -> None:
     stubs = workshop.folder / "stubs"
     stubs.mkdir()

@@ -11,7 +11,7 @@ import pytest
 from pipeline.doit_glue import processes
 
 PREPARED = """
-import multiprocessing, os, signal, time
+import multiprocessing, os, signal, threading, time
 from multiprocessing import queues, util
 from doit import runner
 from pipeline.doit_glue import processes
@@ -136,3 +136,53 @@ print(worker.exitcode)
 def test_a_worker_that_is_told_before_it_has_begun_does_not_begin() -> None:
     ended = run(TOLD_TOO_SOON)
     assert (ended.stdout, ended.stderr) == ("143\n", "")
+
+
+# Ctrl-C comes to another thread, which nothing keeps from it, while a worker is being started.
+INTERRUPTED_WHILE_STARTING = """
+starting = threading.Event()
+def tell():
+    starting.wait()
+    signal.raise_signal(signal.SIGINT)
+    told.set()
+told = threading.Event()
+threading.Thread(target=tell).start()
+def tell_the_other_one():
+    starting.set()
+    told.wait()
+os.register_at_fork(before=tell_the_other_one)
+try:
+    runner.Process(target=lambda: print("begun", flush=True)).start()
+except KeyboardInterrupt:
+    [worker] = multiprocessing.active_children()
+    worker.join()
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_is_not_lost_while_a_worker_starts() -> None:
+    ended = run(INTERRUPTED_WHILE_STARTING)
+    assert (ended.stdout, ended.stderr) == ("begun\ninterrupted\n", "")
+
+
+# Ctrl-C comes as soon as the lock is taken of the queue by which workers get their tasks.
+INTERRUPTED_WHILE_TELLING = """
+class Interrupted(threading.Condition):
+    def __enter__(self):
+        entered = super().__enter__()
+        if not workers_told:
+            workers_told.append(signal.raise_signal(signal.SIGINT))
+        return entered
+workers_told = []
+queue = runner.MRunner.Queue()
+queue._notempty = Interrupted(threading.Lock())
+try:
+    queue.put("a task")
+except KeyboardInterrupt:
+    print(queue.get())
+"""
+
+
+def test_ctrl_c_leaves_no_queue_locked() -> None:
+    ended = run(INTERRUPTED_WHILE_TELLING)
+    assert (ended.stdout, ended.stderr) == ("a task\n", "")

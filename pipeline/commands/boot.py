@@ -4,12 +4,14 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from doit.task import Task
 
+from pipeline import signals
+from pipeline.commands.futures import ended
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue import processes
 from pipeline.doit_glue.targets import not_ours
@@ -20,7 +22,6 @@ from pipeline.proof import boot
 from pipeline.proof.boot import Place, Proof
 from pipeline.proof.disk import Via
 from pipeline.proof.session import Limits
-from pipeline.signals import INTERRUPTED
 from pipeline.tasks.guest import files_in, names
 
 _TIMEOUT = 300
@@ -74,7 +75,7 @@ class Boot(SiteCommand):
             return self._boot(guests, Via(via), Limits(timeout), number)
         except KeyboardInterrupt:
             print("interrupted; the guests have ended, and their throw-away disks are gone", file=sys.stderr)
-            return INTERRUPTED
+            return signals.INTERRUPTED
 
     def _boot(self, guests: Sequence[Guest], via: Via, limits: Limits, number: int) -> int:
         failed = False
@@ -100,8 +101,11 @@ class Boot(SiteCommand):
                 refusals = {guest.name: self._refusal(guest, tasks) for guest in guests}
                 yield from ((guest, refusals[guest.name]) for guest in guests if refusals[guest.name])
                 bootable = [guest for guest in guests if not refusals[guest.name]]
-                running = {pool.submit(self._proof, guest, via, replace(limits, stop=its)): guest for guest in bootable}
-                yield from ((running[future], _result(future)) for future in as_completed(running))
+                limits = replace(limits, stop=its)
+                with signals.late():
+                    running = {pool.submit(self._proof, guest, via, limits): guest for guest in bootable}
+                while running:
+                    yield from ((running.pop(future), _result(future)) for future in ended(running))
             except BaseException:
                 ours.sendall(b"end\n")  # before the pool waits for its threads
                 pool.shutdown(wait=False, cancel_futures=True)

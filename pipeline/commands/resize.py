@@ -5,7 +5,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import doit
 
 from pipeline import signals
+from pipeline.commands.futures import ended
 from pipeline.commands.output import table
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue import may_end_early, user_errors
@@ -147,11 +148,7 @@ def _carry_out(jobs: Sequence[Job], open_log: _OpenLog, processes: int) -> int:
 
 
 class _Batch:
-    """Jobs that are done at the same time, and what came of them.
-
-    This thread begins each of them, and none after Ctrl-C: another thread may be the one that is told of it, and this
-    one then hears of it at the end of a job.
-    """
+    """Jobs that are done at the same time, and what came of them. This thread begins each, and none after Ctrl-C."""
 
     def __init__(self, jobs: Sequence[Job], open_log: _OpenLog) -> None:
         self.outcomes: dict[str, Mapping[str, Outcome]] = {}
@@ -168,7 +165,7 @@ class _Batch:
                 with signals.late():
                     job = self._waiting.popleft()
                     self._at_work[self._pool.submit(_logged, job, self._open_log)] = job
-            for future in wait(self._at_work, return_when=FIRST_COMPLETED).done:
+            for future in ended(self._at_work):
                 self._note(self._at_work[future].name, future.result())
                 del self._at_work[future]
 

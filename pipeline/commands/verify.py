@@ -1,5 +1,7 @@
 """`doit manifest` writes down what guests' artifacts are; `doit verify` reads them all again, and compares."""
 
+import os
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,7 @@ from typing import Any
 from doit.cmd_base import tasks_and_deps_iter
 from doit.task import Task
 
+from pipeline import signals
 from pipeline.commands.site_command import SiteCommand
 from pipeline.doit_glue.targets import RECORD, not_ours
 from pipeline.errors import GuestfarmError
@@ -40,11 +43,15 @@ class _GuestsCommand(SiteCommand):
         tasks = self.tasks
         failed = False
         with ThreadPoolExecutor(max(1, readers)) as pool:
-            for number, lines in enumerate(pool.map(partial(self._tried, tasks), guests), 1):
-                failed = failed or bool(lines)
-                for line in lines or [f"{guests[number - 1].name}: {self.done}"]:
-                    self.outstream.write(f"[{number}/{len(guests)}] {line}\n")
-                self.outstream.flush()
+            try:
+                for number, lines in enumerate(pool.map(partial(self._tried, tasks), guests), 1):
+                    failed = failed or bool(lines)
+                    for line in lines or [f"{guests[number - 1].name}: {self.done}"]:
+                        self.outstream.write(f"[{number}/{len(guests)}] {line}\n")
+                    self.outstream.flush()
+            except KeyboardInterrupt:
+                print("interrupted", file=sys.stderr, flush=True)
+                os._exit(signals.INTERRUPTED)  # the threads end with us; they may be in the midst of large disks
         return 1 if failed else 0
 
     done: str

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from pipeline.image.base import POPULATE_RECIPE
@@ -58,6 +62,21 @@ def test_every_difference_is_found(built: Workshop) -> None:
     assert f"{swap}: is missing" in run.output
     assert f"{config}: has 1 bytes" in run.output
     assert run.output.count("as written down") == 3
+
+
+def test_ctrl_c_does_not_wait_for_what_is_being_read(built: Workshop) -> None:
+    built.doit("manifest", "deb01")
+    disk = built.path("guests/deb01/root.img")
+    disk.unlink()
+    os.mkfifo(disk)
+    command = [sys.executable, "-m", "doit", "verify", "deb01"]
+    with (
+        subprocess.Popen(command, cwd=built.folder, stderr=subprocess.PIPE, text=True) as process,
+        disk.open("wb"),  # there are both a reader and a writer now, and nothing to read
+    ):
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode == 130
 
 
 def test_without_a_manifest(built: Workshop) -> None:

@@ -116,6 +116,8 @@ class _Worker(multiprocessing.Process):
         signals.interrupt_waiting()
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         super().run()
+        # From here on there is nothing to clean up, and Python would print what is raised.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def terminate(self) -> None:
         self.is_wanted = False

@@ -19,10 +19,9 @@ _ENDED = 128 + signal.SIGPIPE
 def may_end_early() -> Iterator[None]:
     """End with a word when the block is interrupted, and without one as soon as nobody reads what it prints.
 
-    So do programs that a signal ends, SIGPIPE among them.
-
-    Python leaves that signal out, and so do we: it would end us in the midst of what we have begun. Where the output
-    cannot be written for another reason, as on a full disk, that is said, and the exit code is USER_ERROR.
+    The latter is what programs do that SIGPIPE ends. Python leaves that signal out, and so do we: it would end us in
+    the midst of what we have begun. Where the output cannot be written for another reason, as on a full disk, that is
+    said, and the exit code is USER_ERROR.
     """
     if sys.stdout is None:  # it was closed before we started
         print("the output cannot be written: it is closed", file=sys.stderr)

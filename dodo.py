@@ -1,9 +1,9 @@
 """Guestfarm's tasks, in the order in which a guest comes to be. `doit` runs them, `doit list --all` shows them."""
 
-from pipeline import doit_glue, tasks
+from pipeline import engine, tasks
 
 site = tasks.load()
-DOIT_CONFIG = doit_glue.configuration(site.build)
+DOIT_CONFIG = engine.configuration(site.build)
 
 
 @tasks.artifacts

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.image import ext
-from pipeline.image.layer import Entry, File, Layer, Removal, Symlink
-from pipeline.image.tree import Tree
+from pipeline.image.layer.entries import Entry, File, Layer, Removal, Symlink
+from pipeline.image.layer.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.measure import Cost, cost_of_program
-from pipeline import farm
-from pipeline.doit_glue import Artifact
+from pipeline import guestlist
+from pipeline.engine import Artifact
 from pipeline.tasks import Site
 
 _DODO = Path(__file__).parents[1] / "dodo.py"
@@ -50,7 +50,7 @@ class Workshop:
 
     def site(self, batch: str, count: int) -> Site:
         """The site with a farm of just this batch."""
-        return Site(farm.load(self._list(batch, count)), self.folder / "build", self.folder / "keys")
+        return Site(guestlist.load(self._list(batch, count)), self.folder / "build", self.folder / "keys")
 
     def doit(self, batch: str, count: int, *options: str) -> Cost:
         """Run doit with these options on the list of just this batch."""

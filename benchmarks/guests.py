@@ -13,11 +13,11 @@ from benchmarks.edits import Edits
 from benchmarks.farms import Workshop, actions
 from benchmarks.measure import Cost, Costs, Way, alternate, cost_of
 from benchmarks.scratch import kind_of, mounted, on_one_line, why_not_mounted
-from pipeline import process, system, tasks
+from pipeline import guestos, process, tasks
 from pipeline.errors import ProcessError
-from pipeline.farm.model.guest import Guest
 from pipeline.image import ext
-from pipeline.material.tree import walk
+from pipeline.inputs.tree import walk
+from pipeline.model.guest import Guest
 
 _ACTIONS, _DOIT = "Guestfarm, the three actions alone", "Guestfarm, each guest more in a doit run"
 _SPARSE, _REFLINK, _PLAIN = "--sparse=always", "--reflink=always", "--sparse=never"
@@ -105,7 +105,7 @@ class _Bench:
         base = site.populated(guest.base)
         with ext.open(base, write=False) as tree:
             own = edits.prepare(
-                system.identity(guest, tree, Path.read_bytes, {}, walk), tree, workshop.folder / "edits"
+                guestos.identity(guest, tree, Path.read_bytes, {}, walk), tree, workshop.folder / "edits"
             )
         configuration = (site.guest(guest) / f"{guest.name}.cfg").read_text()
         return cls(workshop, guest, base, own, configuration, rounds)

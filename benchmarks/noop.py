@@ -9,7 +9,7 @@ from benchmarks import report
 from benchmarks.farms import Workshop, tiny_master
 from benchmarks.measure import Cost, Way, alternate, cost_of_program
 from pipeline import process, tasks
-from pipeline.doit_glue import Artifact
+from pipeline.engine import Artifact
 from pipeline.tasks import Site
 
 _BATCH = "guest"

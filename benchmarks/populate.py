@@ -11,7 +11,7 @@ from benchmarks import report, scripts
 from benchmarks.farms import Workshop, actions
 from benchmarks.measure import Cost, Way, alternate, cost_of
 from pipeline import process, tasks
-from pipeline.farm import units
+from pipeline.model import sizes
 from pipeline.tasks import Site
 
 _TITLE = "A master's files"
@@ -31,7 +31,7 @@ def run(folder: Path, master: Path, root: str, rounds: int) -> Iterator[str]:
     for action in actions(*tasks.master.tasks(site), *tasks.base.zeros(site), *tasks.base.formats(site)):
         action()
     ways = [
-        Way(_MKE2FS, partial(_mke2fs, folder / "tree", units.parse_size(root))),
+        Way(_MKE2FS, partial(_mke2fs, folder / "tree", sizes.parse_size(root))),
         Way(_OURS, partial(_guestfarm, site)),
     ]
     costs = alternate(_TITLE, ways, rounds, folder)
@@ -49,7 +49,7 @@ def _guestfarm(site: Site, _: Path) -> Cost:
 
 
 def _mke2fs(tree: Path, size: int, folder: Path) -> Cost:
-    with resources.as_file(resources.files("pipeline.image") / "mke2fs.conf") as features:
+    with resources.as_file(resources.files("pipeline.image.ext") / "mke2fs.conf") as features:
         settings = {"MKE2FS_CONFIG": str(features), "SIZE": str(size), "TREE": str(tree), "OUT": str(folder)}
         return cost_of(partial(_run, scripts.FILL, **settings))
 

@@ -10,9 +10,9 @@ from benchmarks.farms import Workshop
 from benchmarks.measure import Cost, Way, alternate, cost_of
 from benchmarks.scratch import kind_of
 from pipeline import process
-from pipeline.farm.units import GIB
-from pipeline.host.down import image_down
+from pipeline.host.offline import image_down
 from pipeline.image import resize
+from pipeline.model.sizes import GIB
 
 _OURS = "Guestfarm"
 _CLASSIC = "dd, cat >>, e2fsck -f, resize2fs -f, e2fsck -f"

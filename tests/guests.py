@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pipeline.farm.model.disk import Allocation, FileSystem
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.model.master import Base, Master, Tar
-from pipeline.farm.model.network import Nic
-from pipeline.farm.model.virtualization import Action, Libvirt, LibvirtType, Xen, XenDevices, XenType
+from pipeline.model.disk import Allocation, FileSystem
+from pipeline.model.guest import Guest
+from pipeline.model.master import Base, Master, Tar
+from pipeline.model.network import Nic
+from pipeline.model.virtualization import Action, Libvirt, LibvirtType, Xen, XenDevices, XenType
 
 MIB = 1 << 20
 MASTER = Master(name="debian", source=Tar(path=Path("debian.tar")))

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from pipeline.image.layer import Content, Directory, Entry, File, Metadata, Symlink
-from pipeline.image.tree import LayerTree
+from pipeline.image.layer.entries import Content, Directory, Entry, File, Metadata, Symlink
+from pipeline.image.layer.tree import LayerTree
 
 LINK = Metadata(mode=0o777)
 PLAIN = Metadata(mode=0o755)

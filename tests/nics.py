@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address, ip_interface, ip_network
 
-from pipeline.farm.model.network import Nic, Route
+from pipeline.model.network import Nic, Route
 from tests.guests import nic
 
 FULL = Nic(

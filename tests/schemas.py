@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from pipeline import hypervisor
-from pipeline.farm.json_schema import json_schema
+from pipeline import hypervisors as hypervisor
+from pipeline.guestlist.export.json_schema import json_schema
 
 
 class _Core(yaml.SafeLoader):

@@ -6,12 +6,12 @@ from functools import cached_property
 from itertools import chain
 
 from pipeline.commands.site_command import SiteCommand, chosen
-from pipeline.doit_glue import ArtifactTask
-from pipeline.doit_glue.condition import Condition, conditions
-from pipeline.doit_glue.freshness import is_on_request
+from pipeline.engine import ArtifactTask
+from pipeline.engine.state.condition import Condition, conditions
+from pipeline.engine.state.freshness import is_on_request
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.readers import did_you_mean
+from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.model.guest import Guest
 from pipeline.tasks import single_file
 from pipeline.tasks.guest import names
 

@@ -11,17 +11,17 @@ from pathlib import Path, PurePosixPath
 from doit.task import Task
 
 from pipeline import signals
+from pipeline.boottest import boot
+from pipeline.boottest.boot import Place, Proof
+from pipeline.boottest.disk import Via
 from pipeline.commands.futures import ended
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import processes
-from pipeline.doit_glue.targets import not_ours
+from pipeline.engine.artifact.targets import not_ours
+from pipeline.engine.run import processes
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model.guest import Guest
 from pipeline.host.lock import acquire
-from pipeline.proof import boot
-from pipeline.proof.boot import Place, Proof
-from pipeline.proof.disk import Via
-from pipeline.proof.session import Limits
+from pipeline.model.guest import Guest
+from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in, names
 
 _TIMEOUT = 300

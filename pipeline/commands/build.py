@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.commands.run import Run
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue.guard import Kept
-from pipeline.doit_glue.targets import explanation, not_ours
+from pipeline.engine.artifact.targets import explanation, not_ours
+from pipeline.engine.run.guard import Kept
 
 PROCESS = {
     "name": "processes",

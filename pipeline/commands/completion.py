@@ -10,7 +10,7 @@ from doit.task import Task
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import may_end_early
+from pipeline.engine import may_end_early
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.tasks import Site
 

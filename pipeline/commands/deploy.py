@@ -8,15 +8,15 @@ from typing import Any
 from pipeline.commands.build import PROCESS, build, unfinished
 from pipeline.commands.site_command import SiteCommand
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.units import approximate_size
 from pipeline.host import deploy
 from pipeline.host.built import Built
-from pipeline.host.down import check_down
-from pipeline.host.draft import Owner
+from pipeline.host.offline import check_down
+from pipeline.host.staging import Owner
 from pipeline.host.store import Deployed, Store
 from pipeline.host.update import Outcome
-from pipeline.image import blank
+from pipeline.image.files import sparse
+from pipeline.model.guest import Guest
+from pipeline.model.sizes import approximate_size
 from pipeline.signals import INTERRUPTED
 from pipeline.tasks import deployment
 from pipeline.tasks.guest import names
@@ -106,7 +106,7 @@ class _Installs(SiteCommand):
         files = [Path(target) for guest in new for name in names(guest) for target in tasks[name].targets]
         if not files:
             return
-        free = blank.free_space(store.folder)
+        free = sparse.free_space(store.folder)
         now = sum(deploy.room(store, file) for file in files)
         if now > free:
             raise GuestfarmError(
@@ -195,7 +195,7 @@ class Redeploy(_Installs):
 
 
 def _sizes(disk: Path) -> str:
-    return f"{approximate_size(disk.stat().st_size)}, {approximate_size(blank.space(disk))} of it written"
+    return f"{approximate_size(disk.stat().st_size)}, {approximate_size(sparse.space(disk))} of it written"
 
 
 def _confirmed() -> bool:

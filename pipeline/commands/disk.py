@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.commands.site_command import chosen
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.readers import did_you_mean
+from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.host.store import Store
 from pipeline.tasks import Site
 

@@ -10,8 +10,8 @@ from pipeline import process
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import OUTPUT, put
 from pipeline.commands.status import WORST, worst
-from pipeline.doit_glue.condition import State
-from pipeline.doit_glue.freshness import with_all_before
+from pipeline.engine.state.condition import State
+from pipeline.engine.state.freshness import with_all_before
 from pipeline.errors import GuestfarmError
 
 _NAME = "graph.svg"

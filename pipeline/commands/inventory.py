@@ -7,11 +7,11 @@ from typing import Any
 import doit
 from doit.cmd_base import Command
 
-from pipeline import farm, hypervisor
+from pipeline import guestlist, hypervisors
 from pipeline.commands.output import OUTPUT, put
 from pipeline.commands.site_command import chosen
-from pipeline.doit_glue import may_end_early, user_errors
-from pipeline.farm.inventory import FORMATS
+from pipeline.engine import may_end_early, user_errors
+from pipeline.guestlist.export.inventory import FORMATS
 
 
 class Inventory(Command):  # type: ignore[misc]  # doit has no types
@@ -36,7 +36,9 @@ class Inventory(Command):  # type: ignore[misc]  # doit has no types
     def execute(self, opt_values: dict[str, Any], pos_args: Sequence[str]) -> int:
         """Print it, or write it to a file."""
         with may_end_early(), user_errors():
-            loaded = farm.load(Path(doit.get_var("guests") or "guests.yaml"), hypervisors=hypervisor.INEXPRESSIBLE)
+            loaded = guestlist.load(
+                Path(doit.get_var("guests") or "guests.yaml"), hypervisors=hypervisors.INEXPRESSIBLE
+            )
             text = FORMATS[opt_values["format"]](loaded, chosen(loaded, pos_args))
             put(text, Path(opt_values["output"] or "-"))
         return 0

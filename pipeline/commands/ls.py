@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from pipeline.commands.domains import DomainCommand
+from pipeline.commands.lifecycle import DomainCommand
 from pipeline.commands.output import table
-from pipeline.doit_glue import ArtifactTask
+from pipeline.engine import ArtifactTask
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.units import approximate_size, format_size
 from pipeline.host.receipt import Receipt
 from pipeline.host.store import Deployed
-from pipeline.host.toolstack import present
-from pipeline.image import usage
+from pipeline.hypervisors.toolstack import present
+from pipeline.image.files import usage
+from pipeline.model.guest import Guest
+from pipeline.model.sizes import approximate_size, format_size
 from pipeline.tasks import deployment
 
 _JSON = {

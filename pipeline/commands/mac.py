@@ -7,10 +7,10 @@ from typing import Any
 import doit
 from doit.cmd_base import Command
 
-from pipeline import farm
-from pipeline.doit_glue import may_end_early, user_errors
+from pipeline import guestlist
+from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
-from pipeline.farm.mac import random_mac
+from pipeline.model.mac import random_mac
 
 _DEFAULT_LIST = "guests.yaml"
 _MOST = 1000
@@ -56,4 +56,4 @@ def _taken() -> set[str]:
     path = Path(named or _DEFAULT_LIST)
     if named is None and not path.exists():
         return set()
-    return {nic.mac for guest in farm.load(path).guests.values() for nic in guest.nics}
+    return {nic.mac for guest in guestlist.load(path).guests.values() for nic in guest.nics}

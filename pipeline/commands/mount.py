@@ -11,8 +11,8 @@ from pipeline.commands.disk import BUILT, DISK, find, store_of
 from pipeline.commands.site_command import SiteCommand, chosen
 from pipeline.errors import GuestfarmError, HostError
 from pipeline.host import mount
-from pipeline.host.down import down
-from pipeline.image.usage import check_idle
+from pipeline.host.offline import down
+from pipeline.image.files.usage import check_idle
 
 _WRITE = {
     "name": "write",

@@ -7,7 +7,7 @@ from pathlib import Path
 import doit
 
 from pipeline.errors import GuestfarmError
-from pipeline.image.publish import publish_text
+from pipeline.image.files.publish import publish_text
 
 STANDARD_OUTPUT = Path("-")
 

@@ -4,13 +4,13 @@ from collections import Counter, defaultdict
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import table
-from pipeline.doit_glue.artifact import SECONDS
-from pipeline.doit_glue.condition import State
-from pipeline.doit_glue.freshness import with_all_before
-from pipeline.doit_glue.progress import size, usual_seconds
+from pipeline.engine.artifact.artifact import SECONDS
+from pipeline.engine.run.progress import size, usual_seconds
+from pipeline.engine.state.condition import State
+from pipeline.engine.state.freshness import with_all_before
 from pipeline.errors import counted
-from pipeline.farm.units import approximate_size
-from pipeline.image.blank import free_space
+from pipeline.image.files.sparse import free_space
+from pipeline.model.sizes import approximate_size
 
 _WORKERS = {
     "name": "workers",

@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue.targets import RECORD, stamps
+from pipeline.engine.artifact.targets import RECORD, stamps
 from pipeline.errors import GuestfarmError
-from pipeline.host import aside
+from pipeline.host import retired
 from pipeline.host.store import Store
-from pipeline.image.blank import space
-from pipeline.image.usage import users
+from pipeline.image.files.sparse import space
+from pipeline.image.files.usage import users
 from pipeline.tasks.manifest import NAME as MANIFEST
 
 _YES = {
@@ -82,7 +82,7 @@ class Prune(SiteCommand):
             self.outstream.write(f"{_size(taken)}  {each.folder}\n")
             if yes:
                 try:
-                    aside.remove(store, each)
+                    retired.remove(store, each)
                 except GuestfarmError as error:
                     print(error, file=sys.stderr)
                     failed = True

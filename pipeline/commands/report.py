@@ -9,12 +9,12 @@ from typing import Any
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import OUTPUT, put
 from pipeline.commands.status import WORST, summary_of, worst
-from pipeline.doit_glue import logs
-from pipeline.doit_glue.artifact import SECONDS
+from pipeline.engine.artifact.artifact import SECONDS
+from pipeline.engine.run import logs
 from pipeline.errors import counted
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.units import approximate_size
-from pipeline.image.blank import space
+from pipeline.image.files.sparse import space
+from pipeline.model.guest import Guest
+from pipeline.model.sizes import approximate_size
 
 _NAME = "report.html"
 

@@ -16,13 +16,13 @@ from pipeline import signals
 from pipeline.commands.futures import ended
 from pipeline.commands.output import table
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import may_end_early, user_errors
+from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
-from pipeline.farm.units import MIB, format_size, parse_size
 from pipeline.host import resize
 from pipeline.host.resize import Job, Outcome
 from pipeline.host.store import Store
-from pipeline.image import libext2fs
+from pipeline.image.ext import libext2fs
+from pipeline.model.sizes import MIB, format_size, parse_size
 
 _YES = {
     "name": "yes",

@@ -12,12 +12,14 @@ from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue import creators, failures, logs, may_end_early, processes, show_warnings, space, user_errors
-from pipeline.doit_glue.freshness import Control, fresh
-from pipeline.doit_glue.guard import Guard
-from pipeline.doit_glue.state import State
+from pipeline.engine import may_end_early, show_warnings, user_errors
+from pipeline.engine.artifact import loading, space
+from pipeline.engine.run import failures, logs, processes
+from pipeline.engine.run.guard import Guard
+from pipeline.engine.state.freshness import Control, fresh
+from pipeline.engine.state.state import State
 from pipeline.errors import GuestfarmError
-from pipeline.image.publish import sweep
+from pipeline.image.files.publish import sweep
 from pipeline.signals import INTERRUPTED
 from pipeline.tasks import Site, master, single_file
 
@@ -57,7 +59,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
 
     def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
         """Load tasks, but no more than are needed, and run them."""
-        with may_end_early(), creators.only(args):
+        with may_end_early(), loading.only(args):
             return int(super().execute(params, args))
 
     def _execute(self, *arguments: Any, **options: Any) -> int:  # noqa: ANN401  # whatever doit's own takes
@@ -69,7 +71,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         failures.distinguish()
         with user_errors():
             state.lock.acquire()
-            creators.keep()
+            loading.keep()
             for folder in state.drafts():
                 sweep(folder)
             control = self._control(options["auto_delayed_regex"])
@@ -92,7 +94,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             control = Control(self.task_list, auto_delayed_regex=auto_delayed_regex)
             control.process(self.sel_tasks)
         except (InvalidTask, InvalidCommand) as error:
-            if not creators.everything():
+            if not loading.everything():
                 self._explain(getattr(error, "not_found", None))
                 raise
             # A task of the user's own may depend on some that were left out.
@@ -104,10 +106,10 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
     def _news_of_masters(self) -> Iterator[None]:
         """Show, after the block, what was not known before it: that masters which it made lack something."""
         site = self.loader.namespace.get("site")
-        before = list(master.warnings(site, creators.notes())) if isinstance(site, Site) else []
+        before = list(master.warnings(site, loading.notes())) if isinstance(site, Site) else []
         yield
         if isinstance(site, Site):
-            show_warnings(each for each in master.warnings(site, creators.notes()) if each not in before)
+            show_warnings(each for each in master.warnings(site, loading.notes()) if each not in before)
 
     def _explain(self, task: str | None) -> None:
         """Raise GuestfarmError if `task` is one that only some guests have."""

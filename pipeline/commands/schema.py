@@ -7,12 +7,12 @@ from typing import Any
 
 from doit.cmd_base import Command
 
-from pipeline import hypervisor
+from pipeline import hypervisors
 from pipeline.commands.output import OUTPUT, put
-from pipeline.doit_glue import may_end_early, user_errors
+from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
-from pipeline.farm.json_schema import json_schema
-from pipeline.farm.reference import reference
+from pipeline.guestlist.export.json_schema import json_schema
+from pipeline.guestlist.export.reference import reference
 
 
 class Schema(Command):  # type: ignore[misc]  # doit has no types
@@ -38,6 +38,6 @@ class Schema(Command):  # type: ignore[misc]  # doit has no types
         with may_end_early(), user_errors():
             if pos_args:
                 raise GuestfarmError(f"unknown argument '{pos_args[0]}'", "to write a file, use doit schema -o FILE")
-            schema = json.dumps(json_schema(hypervisor.BY_NAME), indent=2, ensure_ascii=False) + "\n"
+            schema = json.dumps(json_schema(hypervisors.BY_NAME), indent=2, ensure_ascii=False) + "\n"
             put(reference() if opt_values["markdown"] else schema, Path(opt_values["output"] or "-"))
         return 0

@@ -12,11 +12,11 @@ from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
-from pipeline.doit_glue import may_end_early, user_errors
+from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.farm.model.farm import Farm
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.readers import did_you_mean
+from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.model.farm import Farm
+from pipeline.model.guest import Guest
 from pipeline.tasks import Site
 
 

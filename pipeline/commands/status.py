@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.output import table
 from pipeline.commands.site_command import chosen
-from pipeline.doit_glue.condition import FRESH, Condition, State
+from pipeline.engine.state.condition import FRESH, Condition, State
 from pipeline.errors import counted
-from pipeline.farm.model.guest import Guest
+from pipeline.model.guest import Guest
 
 _STALE = {
     "name": "stale",

@@ -14,9 +14,9 @@ from doit.task import Task
 
 from pipeline import signals
 from pipeline.commands.site_command import SiteCommand
-from pipeline.doit_glue.targets import RECORD, not_ours
+from pipeline.engine.artifact.targets import RECORD, not_ours
 from pipeline.errors import GuestfarmError
-from pipeline.farm.model.guest import Guest
+from pipeline.model.guest import Guest
 from pipeline.tasks import manifest
 from pipeline.tasks.guest import names
 from pipeline.tasks.manifest import Artifact

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
-from pipeline.doit_glue.condition import Condition, State
+from pipeline.engine.state.condition import Condition, State
 
 _NEXT = {
     State.FRESH: "is fresh: {doit} leaves it as it is",

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import HostError
-from pipeline.farm.units import approximate_size
-from pipeline.host import draft
+from pipeline.host import staging
 from pipeline.host.built import Built
-from pipeline.host.down import check_down
-from pipeline.host.draft import Owner
 from pipeline.host.lock import locked
+from pipeline.host.offline import check_down
 from pipeline.host.receipt import Known, Receipt, sha256
+from pipeline.host.staging import Owner
 from pipeline.host.store import REPLACED, Deployed, Store
 from pipeline.host.update import Outcome, now, owner_of, update
-from pipeline.image import blank
-from pipeline.image.clone import can_share
-from pipeline.image.publish import sweep, sync_directory
+from pipeline.image.files import sparse
+from pipeline.image.files.clone import can_share
+from pipeline.image.files.publish import sweep, sync_directory
+from pipeline.model.sizes import approximate_size
 
 
 def deploy(store: Store, built: Built, owner: Owner | None, *, adopt: bool = False) -> Outcome:
@@ -30,12 +30,12 @@ def deploy(store: Store, built: Built, owner: Owner | None, *, adopt: bool = Fal
     """
     place = store.place(built.guest)
     with _host_errors(place), locked(store.folder, built.guest):
-        draft.sweep(place)
+        staging.sweep(place)
         there = store.find(built.guest)
         if there is None:
-            with draft.draft(place) as folder:
+            with staging.draft(place) as folder:
                 _fill(folder, built, owner)
-                draft.publish(folder, place)
+                staging.publish(folder, place)
             return Outcome(done=[f"deployed to {place}"])
         known = there.receipt
         if known is None and not adopt:
@@ -53,17 +53,17 @@ def redeploy(store: Store, built: Built, owner: Owner | None) -> Path | None:
     """
     place = store.place(built.guest)
     with _host_errors(place), locked(store.folder, built.guest):
-        draft.sweep(place)
+        staging.sweep(place)
         there = store.find(built.guest)
-        with draft.draft(place) as folder:
+        with staging.draft(place) as folder:
             _fill(folder, built, owner or (owner_of(there) if there else None))
             if there is None:
-                draft.publish(folder, place)
+                staging.publish(folder, place)
                 return None
             check_down(there.name, there.disks.values())
             aside = set_aside(store, there, REPLACED)
             try:  # killed here, there is no guest of this name, and the next try installs it
-                draft.publish(folder, place)
+                staging.publish(folder, place)
             except BaseException:
                 if not place.exists():
                     aside.rename(place)
@@ -86,7 +86,7 @@ def set_aside(store: Store, there: Deployed, why: str) -> Path:
 def room(store: Store, file: Path) -> int:
     """The bytes that a copy of `file` in the store takes. Raises HostError."""
     with _host_errors(file):
-        return 0 if not blank.is_allocated(file) and can_share(file, store.folder) else blank.space(file)
+        return 0 if not sparse.is_allocated(file) and can_share(file, store.folder) else sparse.space(file)
 
 
 _BY_HAND = Receipt(deployed="", modules=None, disks={}, boot={}, configs={})
@@ -94,9 +94,9 @@ _BY_HAND = Receipt(deployed="", modules=None, disks={}, boot={}, configs={})
 
 def _fill(folder: Path, built: Built, owner: Owner | None) -> None:
     for disk in built.disks:
-        draft.copy_disk(disk, folder / disk.name, owner)
+        staging.copy_disk(disk, folder / disk.name, owner)
     for source in (*built.configs, *built.boot):
-        draft.copy_file(source, folder / source.name)
+        staging.copy_file(source, folder / source.name)
     Receipt(
         deployed=now(),
         modules=built.modules,
@@ -112,6 +112,6 @@ def _host_errors(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = approximate_size(blank.free_space(place.parent))
+            free = approximate_size(sparse.free_space(place.parent))
             raise HostError(f"{place}: the disk is full: {free} is free", "make room, and try again") from error
         raise HostError(f"{error.filename or place}: {error.strerror}") from error

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline import process
 from pipeline.errors import HostError, ProcessError
-from pipeline.image import ext, undo
-from pipeline.image.usage import unescaped
+from pipeline.image import ext
+from pipeline.image.files.usage import unescaped
+from pipeline.image.resize import undo
 
 _SAFE = "loop,nosuid,nodev,noexec"
 """What a guest has made must not become a program, a privilege or a device of the host; see mount(8)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import HostError
-from pipeline.image.publish import PUBLIC, publish_text
+from pipeline.image.files.publish import PUBLIC, publish_text
 
 NAME = "deployed.json"
 

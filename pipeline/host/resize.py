@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TextIO
 
 from pipeline.errors import GuestfarmError, HostError
-from pipeline.farm.model.disk import Allocation
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.units import approximate_size
-from pipeline.host.down import down, image_down
+from pipeline.host.offline import down, image_down
 from pipeline.host.store import Deployed
-from pipeline.image import blank, resize
-from pipeline.image.resize import Change
-from pipeline.image.resizing import Content, Disk
+from pipeline.image import resize
+from pipeline.image.files import sparse
+from pipeline.image.resize.apply import Content, Disk
+from pipeline.image.resize.plan import Change
+from pipeline.model.disk import Allocation
+from pipeline.model.guest import Guest
+from pipeline.model.sizes import approximate_size
 from pipeline.process import logged
 
 
@@ -86,7 +87,7 @@ def check_room(jobs: Iterable[Job]) -> Iterator[str]:
         by_disk[change.disk.image.parent.stat().st_dev].append(change)
     for on_disk in by_disk.values():
         folder = on_disk[0].disk.image.parent
-        free = blank.free_space(folder)
+        free = sparse.free_space(folder)
         room, later = sum(change.room for change in on_disk), sum(change.later for change in on_disk)
         if room > free:
             raise HostError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline import process
 from pipeline.errors import GuestfarmError, HostError
-from pipeline.farm.names import parse_guest_name
+from pipeline.guestlist.keys.names import parse_guest_name
 from pipeline.host.receipt import Receipt
 
 REPLACED, RETIRED = "replaced", "retired"

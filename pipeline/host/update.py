@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.host import draft
+from pipeline.host import staging
 from pipeline.host.built import Built
-from pipeline.host.draft import Owner
 from pipeline.host.receipt import Known, Receipt, sha256
+from pipeline.host.staging import Owner
 from pipeline.host.store import Deployed
-from pipeline.image import blank
-from pipeline.image.clone import clone
-from pipeline.image.publish import publish
+from pipeline.image.files import sparse
+from pipeline.image.files.clone import clone
+from pipeline.image.files.publish import publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ def _add_disks(
             hint = f"put it back, or start anew: doit redeploy {there.name}"
             outcome.failed.append(f"{source.name} was deployed and is gone; {hint}")
             continue
-        with publish(target, mode=draft.DISK, room=blank.space(source)) as path:
-            draft.copy_disk(source, path, owner or owner_of(there))
+        with publish(target, mode=staging.DISK, room=sparse.space(source)) as path:
+            staging.copy_disk(source, path, owner or owner_of(there))
         disks[source.name] = made_from
         outcome.done.append(f"{source.name} added")
     return disks
@@ -110,14 +110,14 @@ def _replace_configs(there: Deployed, known: Receipt, built: Built, outcome: Out
 
 
 def _replace(source: Path, target: Path) -> Known:
-    with publish(target, mode=draft.mode(source), room=blank.space(source)) as path:
+    with publish(target, mode=staging.mode(source), room=sparse.space(source)) as path:
         clone(source, path)
     return Known.of(target, sha256(source))
 
 
 def _back_up(target: Path) -> str:
     backup = target.with_name(f"{target.name}.bak")
-    with publish(backup, mode=draft.mode(target)) as path:
+    with publish(backup, mode=staging.mode(target)) as path:
         clone(target, path)
     return backup.name
 

@@ -1,6 +1,6 @@
 """Artifacts as doit tasks: what each is made from, where it goes, and what makes it stale."""
 
-from pipeline.doit_glue import Tasks, artifacts, artifacts_on_request
+from pipeline.engine import Tasks, artifacts, artifacts_on_request
 from pipeline.tasks import base, guest, header, host_keys, kernel, master, seed, single_file
 from pipeline.tasks.loading import load
 from pipeline.tasks.site import Site

@@ -2,13 +2,15 @@
 
 from functools import partial
 
-from pipeline.doit_glue import Space, Tasks, artifact
-from pipeline.farm import identity, units
-from pipeline.farm.model.disk import Allocation
-from pipeline.farm.model.master import Base, Image
-from pipeline.image import base as images
-from pipeline.image import blank, e2fsprogs, tar
-from pipeline.image.layer import Layer
+from pipeline.engine import Space, Tasks, artifact
+from pipeline.image.disk import base as images
+from pipeline.image.ext import e2fsprogs
+from pipeline.image.files import sparse
+from pipeline.image.layer import tar
+from pipeline.image.layer.entries import Layer
+from pipeline.model import identity, sizes
+from pipeline.model.disk import Allocation
+from pipeline.model.master import Base, Image
 from pipeline.tasks import master
 from pipeline.tasks.site import Site
 
@@ -18,10 +20,10 @@ def zeros(site: Site) -> Tasks:
     for base in _formatted(site):
         yield artifact(
             base.name,
-            f"{units.format_size(base.size)} of zeros, {base.allocation}",
+            f"{sizes.format_size(base.size)} of zeros, {base.allocation}",
             partial(images.zero, site.zero(base), base.size, allocate=_is_full(base)),
             targets=[site.zero(base)],
-            inputs={"recipe": blank.RECIPE, "size": base.size, "allocation": str(base.allocation)},
+            inputs={"recipe": sparse.RECIPE, "size": base.size, "allocation": str(base.allocation)},
             space=Space(base.size if _is_full(base) else 0),
         )
 
@@ -33,7 +35,7 @@ def formats(site: Site) -> Tasks:
         kind = str(base.filesystem)
         yield artifact(
             base.name,
-            f"an empty {kind} file system of {units.format_size(base.size)}",
+            f"an empty {kind} file system of {sizes.format_size(base.size)}",
             partial(images.format, site.zero(base), site.formatted(base), kind, uuid, allocate=_is_full(base)),
             targets=[site.formatted(base)],
             files=[site.zero(base)],
@@ -53,7 +55,7 @@ def populates(site: Site) -> Tasks:
         image = isinstance(base.master.source, Image)
         yield artifact(
             base.name,
-            f"the files of master {base.master.name} on {units.format_size(base.size)}",
+            f"the files of master {base.master.name} on {sizes.format_size(base.size)}",
             partial(_adopt if image else _populate, site, base),
             targets=[site.populated(base)],
             files=[site.digest(base.master), *([] if image else [site.formatted(base)])],
@@ -73,7 +75,7 @@ def populated_space(site: Site, base: Base) -> int:
     if base.allocation is Allocation.FULL:
         return base.size
     populated = site.populated(base)
-    return blank.space(populated) if populated.exists() else master.room(site, base.master)
+    return sparse.space(populated) if populated.exists() else master.room(site, base.master)
 
 
 def _populate(site: Site, base: Base) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.doit_glue import ArtifactTask
+from pipeline.engine import ArtifactTask
 from pipeline.errors import MasterError
-from pipeline.farm.model.guest import Guest
 from pipeline.host import receipt
 from pipeline.host.built import Built
+from pipeline.model.guest import Guest
 from pipeline.tasks import master
 from pipeline.tasks.guest import BOOT_FILES, names
 from pipeline.tasks.site import Site

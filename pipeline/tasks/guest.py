@@ -6,21 +6,26 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from pipeline import hypervisor, system
-from pipeline.doit_glue import Json, Space, Tasks, artifact
+from pipeline import guestos, hypervisors
+from pipeline.engine import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
-from pipeline.farm import units
-from pipeline.farm.model.disk import Allocation, Disk
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.model.master import Base, Identity, Master
-from pipeline.image import blank, disk, e2fsprogs, libext2fs, pygrub, root, seed, swap
-from pipeline.image.clone import shares_blocks
-from pipeline.image.publish import PROGRAM, PUBLIC, publish_link, publish_text
-from pipeline.material import templates
-from pipeline.material.files import read
-from pipeline.material.tree import walk
-from pipeline.system import resolver, selinux
-from pipeline.tasks import base, header, host_keys, records
+from pipeline.guestos import resolver, selinux
+from pipeline.image.boot import pygrub
+from pipeline.image.disk import data as data_disk
+from pipeline.image.disk import nocloud as nocloud_disk
+from pipeline.image.disk import root, swap
+from pipeline.image.ext import e2fsprogs, libext2fs
+from pipeline.image.files import sparse
+from pipeline.image.files.clone import shares_blocks
+from pipeline.image.files.publish import PROGRAM, PUBLIC, publish_link, publish_text
+from pipeline.inputs import templates
+from pipeline.inputs.files import read
+from pipeline.inputs.tree import walk
+from pipeline.model import sizes
+from pipeline.model.disk import Allocation, Disk
+from pipeline.model.guest import Guest
+from pipeline.model.master import Base, Identity, Master
+from pipeline.tasks import base, header, host_keys, recorded_inputs
 from pipeline.tasks.site import Site
 
 ROOT, _SWAP, SEED, _KERNEL, _INITRD = "root.img", "swap.img", "seed.img", "vmlinuz", "initrd.img"
@@ -45,7 +50,7 @@ def roots(site: Site) -> Tasks:
             targets=[site.file_of(guest.name, ROOT)],
             files=[populated, *([public] if (public := _public_keys_in_root(site, guest)) else ())],
             inputs={
-                "recipe": system.RECIPE,
+                "recipe": guestos.RECIPE,
                 **(_by_files(guest) if guest.identity is Identity.FILES else _for_cloud_init(guest)),
                 "allocation": str(guest.base.allocation),
                 "file system": guest.base.filesystem,
@@ -53,10 +58,10 @@ def roots(site: Site) -> Tasks:
                 "swap UUID": str(guest.swap_uuid) if guest.swap is not None else None,
                 "mounts": _mounts(guest),
                 "machine ID": guest.machine_id,
-                "roles": partial(records.roles, guest) if guest.roles else None,
+                "roles": partial(recorded_inputs.roles, guest) if guest.roles else None,
                 "order of roles": ", ".join(role.name for role in guest.roles) if len(guest.roles) > 1 else None,
-                "files": partial(records.own_files, guest) if guest.files else None,
-                "units": records.units(guest),
+                "files": partial(recorded_inputs.own_files, guest) if guest.files else None,
+                "units": recorded_inputs.units(guest),
                 "family": guest.base.master.family,
                 "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
@@ -72,7 +77,7 @@ def swaps(site: Site) -> Tasks:
             target = site.file_of(guest.name, _SWAP)
             yield artifact(
                 guest.name,
-                f"{guest.name}'s swap disk of {units.format_size(guest.swap)}",
+                f"{guest.name}'s swap disk of {sizes.format_size(guest.swap)}",
                 partial(_build_swap, target, guest.swap, guest.swap_uuid),
                 guest=guest.name,
                 targets=[target],
@@ -94,14 +99,20 @@ def disks(site: Site) -> Tasks:
             full = each.allocation is Allocation.FULL
             yield artifact(
                 f"{guest.name}:{each.name}",
-                f"{guest.name}'s disk {each.name}: {each.filesystem or 'zeros'}, {units.format_size(each.size)}",
+                f"{guest.name}'s disk {each.name}: {each.filesystem or 'zeros'}, {sizes.format_size(each.size)}",
                 partial(
-                    disk.build, Path(target), each.size, each.filesystem, each.uuid, label=each.label, allocate=full
+                    data_disk.build,
+                    Path(target),
+                    each.size,
+                    each.filesystem,
+                    each.uuid,
+                    label=each.label,
+                    allocate=full,
                 ),
                 guest=guest.name,
                 targets=[target],
                 inputs={
-                    "recipe": e2fsprogs.RECIPE if each.filesystem else blank.RECIPE,
+                    "recipe": e2fsprogs.RECIPE if each.filesystem else sparse.RECIPE,
                     "size": each.size,
                     "allocation": str(each.allocation),
                     "file system": each.filesystem,
@@ -134,7 +145,7 @@ def configs(site: Site) -> Tasks:
 
     for guest in site.guests:
         files = files_in(site.images / guest.name, guest)
-        used = [hypervisor.BY_NAME[name] for name in guest.hypervisors]
+        used = [hypervisors.BY_NAME[name] for name in guest.hypervisors]
         texts = {f"{guest.name}.{each.suffix}": each.render(guest, files) for each in used}
         modes = [PROGRAM if each.executable else PUBLIC for each in used]
         for each in used:
@@ -150,7 +161,7 @@ def configs(site: Site) -> Tasks:
             targets=[site.file_of(guest.name, name) for name in (*texts, *links)],
             files=list(links.values()),
             tasks=[f"root:{guest.name}"] if _is_looked_into(guest) else (),
-            inputs={"recipe": hypervisor.RECIPE, **texts},
+            inputs={"recipe": hypervisors.RECIPE, **texts},
         )
 
 
@@ -158,8 +169,8 @@ def _by_files(guest: Guest) -> dict[str, Json | Callable[[], Json]]:
     """What tells a guest who it is, where that is on its root disk."""
     return {
         "name": guest.name,
-        "network": [records.network(nic) for nic in guest.nics],
-        "users": records.asking(records.users, guest.users),
+        "network": [recorded_inputs.network(nic) for nic in guest.nics],
+        "users": recorded_inputs.asking(recorded_inputs.users, guest.users),
         "host keys": None if guest.host_keys is None else [*guest.host_keys],
         "time zone": guest.timezone,
         "locale": guest.locale,
@@ -187,7 +198,7 @@ def root_space(site: Site, guest: Guest) -> int:
 def _build_root(site: Site, guest: Guest) -> None:
     allocate = guest.base.allocation is Allocation.FULL
     keys = host_keys.private(site, guest) if guest.identity is Identity.FILES else {}
-    identity = partial(system.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
+    identity = partial(guestos.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
     try:
         root.build(site.populated(guest.base), site.guest(guest) / ROOT, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
@@ -212,13 +223,13 @@ def _build_config(site: Site, guest: Guest, texts: dict[str, str], modes: list[i
 
 def _is_looked_into(guest: Guest) -> bool:
     """Whether something of the host's looks for a menu in the root disk: that is pygrub."""
-    return hypervisor.Start.ROOT_DISK in hypervisor.starts(guest)
+    return hypervisors.Start.ROOT_DISK in hypervisors.starts(guest)
 
 
-def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
+def files_in(folder: PurePosixPath, guest: Guest) -> hypervisors.Files:
     """The files of `guest`, of which its own are in `folder`."""
     own = guest.host_kernel
-    return hypervisor.Files(
+    return hypervisors.Files(
         root=folder / ROOT,
         swap=folder / _SWAP if guest.swap is not None else None,
         kernel=own.kernel if own else folder / _KERNEL,
@@ -228,7 +239,7 @@ def files_in(folder: PurePosixPath, guest: Guest) -> hypervisor.Files:
         header_size=header.size(guest),
         others={each.name: folder / _image(each) for each in guest.disks},
         seed=folder / SEED if guest.identity is Identity.CLOUD_INIT else None,
-        seed_size=seed.SIZE,
+        seed_size=nocloud_disk.SIZE,
     )
 
 

@@ -3,12 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from pipeline import hypervisor
-from pipeline.doit_glue import Inputs, Tasks, artifact
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.model.virtualization import Firmware
-from pipeline.hypervisor import Start
-from pipeline.image import grub, header
+from pipeline import hypervisors
+from pipeline.engine import Inputs, Tasks, artifact
+from pipeline.hypervisors import Start
+from pipeline.image.boot import grub, header
+from pipeline.model.guest import Guest
+from pipeline.model.virtualization import Firmware
 from pipeline.tasks.site import Site
 
 BOOT, HEADER = "boot.img", "header.img"
@@ -32,7 +32,7 @@ def tasks(site: Site) -> Tasks:
 
 def files(guest: Guest) -> dict[str, int | None]:
     """The headers that a guest's hypervisors start it by, with the size of the root disk that follows, if one does."""
-    starts = hypervisor.starts(guest)
+    starts = hypervisors.starts(guest)
     found: dict[str, int | None] = {BOOT: None} if Start.BOOT_DISK in starts else {}
     return {**found, HEADER: guest.base.size} if Start.HEADER in starts else found
 
@@ -42,7 +42,7 @@ def settings_of(guest: Guest) -> header.Settings:
     master = guest.base.master
     return header.Settings(
         root_uuid=guest.root_uuid,
-        arguments=hypervisor.arguments(guest),
+        arguments=hypervisors.arguments(guest),
         kernel=grub.Kernel(master.kernel, master.initrd) if master.kernel and master.initrd else None,
         uefi=guest.firmware is Firmware.UEFI,
     )

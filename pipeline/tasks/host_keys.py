@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pipeline.doit_glue import Json, Tasks, artifact
-from pipeline.doit_glue.targets import stamps
-from pipeline.farm.model.guest import Guest
-from pipeline.image.publish import publish_text
-from pipeline.material import host_keys
-from pipeline.system import known_hosts
+from pipeline.engine import Json, Tasks, artifact
+from pipeline.engine.artifact.targets import stamps
+from pipeline.guestos import known_hosts
+from pipeline.image.files.publish import publish_text
+from pipeline.inputs import host_keys
+from pipeline.model.guest import Guest
 from pipeline.tasks.site import Site
 
 _PUBLIC = "ssh_host_keys.pub"

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from pipeline.doit_glue import Tasks, artifact
+from pipeline.engine import Tasks, artifact
 from pipeline.errors import ImageError, MasterError
-from pipeline.farm.model.master import Image, Master
-from pipeline.farm.model.virtualization import XenType
-from pipeline.image import ext, kernel, tar
-from pipeline.image.publish import PUBLIC, publish
-from pipeline.image.tree import LayerTree, Tree
+from pipeline.image import ext
+from pipeline.image.files.publish import PUBLIC, publish
+from pipeline.image.layer import tar
+from pipeline.image.layer.tree import LayerTree, Tree
+from pipeline.image.sources import kernel
+from pipeline.model.master import Image, Master
+from pipeline.model.virtualization import XenType
 from pipeline.tasks.site import Site
 
 _XEN_KERNELS = {

@@ -5,15 +5,16 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
-from pipeline import farm, hypervisor
-from pipeline.doit_glue import Catalogue, is_up_to_date, path_variable, show_warnings, use, user_errors
+from pipeline import guestlist, hypervisors
+from pipeline.engine import Catalogue, is_up_to_date, path_variable, show_warnings, use, user_errors
 from pipeline.errors import GuestfarmError
-from pipeline.farm import advice, layout
-from pipeline.farm.model.farm import Farm, Note
-from pipeline.farm.model.file import TreeItem
-from pipeline.material import templates
-from pipeline.material.files import read
-from pipeline.material.tree import walk
+from pipeline.guestlist.checks import warnings
+from pipeline.guestlist.syntax import layout
+from pipeline.inputs import templates
+from pipeline.inputs.files import read
+from pipeline.inputs.tree import walk
+from pipeline.model.farm import Farm, Note
+from pipeline.model.file import TreeItem
 from pipeline.tasks import master
 from pipeline.tasks.outline import Outline
 from pipeline.tasks.site import Site
@@ -48,7 +49,7 @@ class _Loading:
         self._changed: Farm | None = None
         self._excerpts: dict[int, Farm] = {}
         with user_errors():
-            self._text = farm.text_of(path)
+            self._text = guestlist.text_of(path)
         self.catalogue = Catalogue(build / "catalogue", (str(path), str(build)), self._text.encode())
         self.site = Site(lambda: self.farm, build, self._keys, self._text, self._outline)
 
@@ -70,7 +71,7 @@ class _Loading:
             excerpt = self._load(change.text)
         except GuestfarmError:  # it is told where the whole list is read
             return False
-        notes = advice.renewed(self.catalogue.warnings, (*excerpt.warnings, *excerpt.driver_needs), change)
+        notes = warnings.renewed(self.catalogue.warnings, (*excerpt.warnings, *excerpt.driver_needs), change)
         found = before.changed(self._text, change, excerpt)
         if notes is None or found is None:
             return False
@@ -101,7 +102,7 @@ class _Loading:
         if entry not in self._excerpts:
             text = layout.excerpt(self._text, outline.layout, [entry])
             with suppress(GuestfarmError):  # as above
-                self._excerpts[entry] = farm.load(self._path, text=text, hypervisors=hypervisor.INEXPRESSIBLE)
+                self._excerpts[entry] = guestlist.load(self._path, text=text, hypervisors=hypervisors.INEXPRESSIBLE)
         return self._excerpts.get(entry)
 
     def _outline(self) -> Outline:
@@ -122,11 +123,11 @@ class _Loading:
         return found
 
     def _read(self, text: str, needs: dict[str, int] | None = None) -> Farm:
-        return farm.load(
+        return guestlist.load(
             self._path,
             needs or {},
             text=text,
-            hypervisors=hypervisor.INEXPRESSIBLE,
+            hypervisors=hypervisors.INEXPRESSIBLE,
             read=self._noted,
             walk=self._noted_tree,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import GuestfarmError
-from pipeline.image.publish import publish_text
+from pipeline.image.files.publish import publish_text
 
 NAME = "manifest.json"
 

@@ -8,15 +8,16 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.doit_glue import Inputs, Tasks, artifact
+from pipeline.engine import Inputs, Tasks, artifact
 from pipeline.errors import MasterError, Problem, counted
-from pipeline.farm.model.farm import DriverNeed
-from pipeline.farm.model.master import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
-from pipeline.image import bootstrap, cloud, derive, directory, oci, tar
-from pipeline.image.base import of_image
-from pipeline.image.layer import Contents, Digest, Layer
-from pipeline.image.publish import publish, publish_text
-from pipeline.image.usage import check_unused
+from pipeline.image.disk.base import of_image
+from pipeline.image.files.publish import publish, publish_text
+from pipeline.image.files.usage import check_unused
+from pipeline.image.layer import directory, tar
+from pipeline.image.layer.entries import Contents, Digest, Layer
+from pipeline.image.sources import cloud, derive, mmdebstrap, oci
+from pipeline.model.farm import DriverNeed
+from pipeline.model.master import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
 from pipeline.tasks.site import Site
 
 _RECIPE = 1
@@ -91,7 +92,7 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
     rootfs, target = site.rootfs(master), site.digest(master)
     match master.source:
         case Bootstrap() as source:
-            packages = bootstrap.Packages(
+            packages = mmdebstrap.Packages(
                 suite=source.suite,
                 variant=source.variant,
                 include=source.packages,
@@ -105,8 +106,8 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
                 partial(_from_packages, packages, rootfs, target),
                 {
                     "packages": _plain(packages),
-                    "bootstrap recipe": bootstrap.RECIPE,
-                    "mmdebstrap": bootstrap.version,
+                    "bootstrap recipe": mmdebstrap.RECIPE,
+                    "mmdebstrap": mmdebstrap.version,
                 },
                 made=(rootfs,),
                 files=(source.keyring,) if source.keyring else (),
@@ -154,16 +155,16 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
                     "parent": parent.name,
                     "changes": _plain(changes),
                     "derive recipe": derive.RECIPE,
-                    "mmdebstrap": bootstrap.version,
+                    "mmdebstrap": mmdebstrap.version,
                 },
                 made=(rootfs,),
                 files=(site.digest(parent),),
             )
 
 
-def _from_packages(packages: bootstrap.Packages, rootfs: Path, target: Path) -> None:
+def _from_packages(packages: mmdebstrap.Packages, rootfs: Path, target: Path) -> None:
     with publish(rootfs) as draft:
-        bootstrap.build(packages, draft)
+        mmdebstrap.build(packages, draft)
     _from_tar(rootfs, target)
 
 
@@ -214,5 +215,5 @@ def _publish(target: Path, found: Contents) -> None:
     publish_text(target, json.dumps(asdict(found)) + "\n")
 
 
-def _plain(packages: bootstrap.Packages | derive.Changes) -> dict[str, Any]:
+def _plain(packages: mmdebstrap.Packages | derive.Changes) -> dict[str, Any]:
     return {name: value for name, value in json.loads(json.dumps(asdict(packages), default=str)).items() if value}

@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from pipeline.farm.layout import Change, Layout
-from pipeline.farm.model.farm import Farm
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.model.master import Base
-from pipeline.farm.model.virtualization import XenType
-from pipeline.farm.standing import Standing, in_nobodys_way, is_sure, standing
-from pipeline.system import known_hosts
+from pipeline.guestlist.checks.uniqueness import Standing, in_nobodys_way, is_sure, standing
+from pipeline.guestlist.syntax.layout import Change, Layout
+from pipeline.guestos import known_hosts
+from pipeline.model.farm import Farm
+from pipeline.model.guest import Guest
+from pipeline.model.master import Base
+from pipeline.model.virtualization import XenType
 
 
 class Share(NamedTuple):

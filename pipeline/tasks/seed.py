@@ -3,16 +3,17 @@
 from functools import partial
 from pathlib import Path
 
-from pipeline.doit_glue import Tasks, artifact
+from pipeline.engine import Tasks, artifact
 from pipeline.errors import MasterError
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.model.master import Identity
-from pipeline.image import fat, seed
-from pipeline.material.files import read
-from pipeline.system import nocloud
+from pipeline.guestos import nocloud
+from pipeline.image.disk import fat
+from pipeline.image.disk import nocloud as nocloud_disk
+from pipeline.inputs.files import read
+from pipeline.model.guest import Guest
+from pipeline.model.master import Identity
 from pipeline.tasks import host_keys
 from pipeline.tasks.guest import SEED
-from pipeline.tasks.records import asking, network, users
+from pipeline.tasks.recorded_inputs import asking, network, users
 from pipeline.tasks.site import Site
 
 
@@ -29,7 +30,7 @@ def tasks(site: Site) -> Tasks:
                 targets=[site.file_of(guest.name, SEED)],
                 files=[public] if public else [],
                 inputs={
-                    "recipe": [seed.RECIPE, nocloud.RECIPE],
+                    "recipe": [nocloud_disk.RECIPE, nocloud.RECIPE],
                     "instance ID": str(guest.uuid),
                     "name": guest.name,
                     "network": [network(nic) for nic in guest.nics],
@@ -48,4 +49,4 @@ def _build(site: Site, guest: Guest) -> None:
         documents = nocloud.documents(guest, read, host_keys.private(site, guest))
     except MasterError as error:
         raise MasterError(f"guest '{guest.name}': {error.message}", error.hint) from error
-    seed.build(Path(site.file_of(guest.name, SEED)), documents, volume_id=guest.uuid.fields[0])
+    nocloud_disk.build(Path(site.file_of(guest.name, SEED)), documents, volume_id=guest.uuid.fields[0])

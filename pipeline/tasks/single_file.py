@@ -3,12 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from pipeline import hypervisor
-from pipeline.doit_glue import Space, Tasks, artifact
-from pipeline.farm.model.disk import Allocation
-from pipeline.farm.model.guest import Guest
-from pipeline.hypervisor import Start, vmdk
-from pipeline.image import stream_optimized, whole
+from pipeline import hypervisors
+from pipeline.engine import Space, Tasks, artifact
+from pipeline.hypervisors import Start, vmdk
+from pipeline.image.boot import stream_vmdk, whole
+from pipeline.model.disk import Allocation
+from pipeline.model.guest import Guest
 from pipeline.tasks import guest as guests
 from pipeline.tasks import header
 from pipeline.tasks.site import Site
@@ -44,18 +44,18 @@ def wholes(site: Site) -> Tasks:
 def vmdks(site: Site) -> Tasks:
     """A task for each guest that is for VMware: the disk that its virtual machine there has first, in one file."""
     for guest in site.guests:
-        if Start.HEADER in hypervisor.starts(guest):
+        if Start.HEADER in hypervisors.starts(guest):
             disk = f"{guest.name}.vmdk"
             files = [site.file_of(guest.name, name) for name in (header.HEADER, guests.ROOT, disk)]
             target = site.file_of(guest.name, f"{guest.name}.stream.vmdk")
             yield artifact(
                 guest.name,
                 f"{guest.name}'s root disk as a streamOptimized VMDK, on request",
-                partial(stream_optimized.build, Path(files[-1]), Path(target), hardware=vmdk.HARDWARE),
+                partial(stream_vmdk.build, Path(files[-1]), Path(target), hardware=vmdk.HARDWARE),
                 guest=guest.name,
                 targets=[target],
                 files=files,
-                inputs={"recipe": stream_optimized.RECIPE, "qemu-img": stream_optimized.version},
+                inputs={"recipe": stream_vmdk.RECIPE, "qemu-img": stream_vmdk.version},
                 on_request=True,
             )
 

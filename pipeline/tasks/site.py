@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from pipeline.farm.model.farm import Farm
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.model.master import Base, Derived, Image, Master, Tar
-from pipeline.farm.model.virtualization import XenType
+from pipeline.model.farm import Farm
+from pipeline.model.guest import Guest
+from pipeline.model.master import Base, Derived, Image, Master, Tar
+from pipeline.model.virtualization import XenType
 from pipeline.tasks.outline import Outline
 
 

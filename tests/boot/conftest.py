@@ -11,15 +11,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pipeline import farm
-from pipeline.farm.model.guest import Guest
-from pipeline.proof.boot import Place, Proof, run
-from pipeline.proof.checks import Check
-from pipeline.proof.inside import Facts
-from pipeline.proof.session import Limits
+from pipeline import guestlist
+from pipeline.boottest.boot import Place, Proof, run
+from pipeline.boottest.checks import Check
+from pipeline.boottest.inside import Facts
+from pipeline.model.guest import Guest
+from pipeline.qemu.session import Limits
 from tests.boot import masters, qemu
+from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import need_programs
-from tests.pipeline.conftest import ROOT, Workshop
 
 _VARIANTS = """\
     farm: variants
@@ -238,7 +238,7 @@ def _boots(names: Sequence[tuple[Workshop, str]], scratch: Path, more: Facts) ->
 
 def _boot(named: tuple[Workshop, str], scratch: Path, more: Facts) -> Boot:
     workshop, name = named
-    guest = farm.load(workshop.folder / "guests.yaml").guests[name]
+    guest = guestlist.load(workshop.folder / "guests.yaml").guests[name]
     domain = qemu.read(workshop.path(f"guests/{name}/{name}.cfg"))
     place = Place(scratch / name, scratch / f"{name}.log")
     more = {**_facts(guest), **more}

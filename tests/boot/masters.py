@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from pipeline.image import tar
-from pipeline.image.layer import Content, Directory, Entry, File, Layer, Metadata, Symlink, text
+from pipeline.image.layer import tar
+from pipeline.image.layer.entries import Content, Directory, Entry, File, Layer, Metadata, Symlink, text
 
 _INIT = {
     "etc/inittab": """\

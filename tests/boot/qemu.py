@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.farm.model.guest import Guest
-from pipeline.farm.units import MIB
-from pipeline.proof.machine import Drive, Kernel, Machine, cards
+from pipeline.model.guest import Guest
+from pipeline.model.sizes import MIB
+from pipeline.qemu.machine import Drive, Kernel, Machine, cards
 
 GATEWAY_BY_DHCP = "10.0.2.2"
 """Where QEMU itself answers in the network that it gives addresses of by DHCP."""

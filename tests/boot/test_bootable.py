@@ -11,10 +11,10 @@ from time import monotonic
 
 import pytest
 
-from pipeline.proof import console
+from pipeline.qemu import console
 from tests.boot import qemu
+from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import need, need_programs
-from tests.pipeline.conftest import ROOT, Workshop
 
 _LIST = """\
     farm: bootable

@@ -16,12 +16,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pipeline import farm
-from pipeline.farm.model.master import Bootstrap
-from pipeline.image import bootstrap, tar
+from pipeline import guestlist
+from pipeline.image.layer import tar
+from pipeline.image.sources import mmdebstrap
+from pipeline.model.master import Bootstrap
 from tests.boot.masters import read
+from tests.e2e.conftest import Workshop
 from tests.machine import need
-from tests.pipeline.conftest import Workshop
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -65,9 +66,9 @@ def users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 
 def test_is_the_same_for_every_user(example: Workshop, rootfs: Path, users_folder: Path) -> None:
-    source = farm.load(example.folder / "guests.yaml").masters["debian"].source
+    source = guestlist.load(example.folder / "guests.yaml").masters["debian"].source
     assert isinstance(source, Bootstrap)
-    packages = bootstrap.Packages(
+    packages = mmdebstrap.Packages(
         suite=source.suite,
         variant=source.variant,
         include=source.packages,
@@ -77,10 +78,10 @@ def test_is_the_same_for_every_user(example: Workshop, rootfs: Path, users_folde
         customize=source.run,
     )
     again = users_folder / "rootfs.tar"
-    bootstrap.build(packages, again)
+    mmdebstrap.build(packages, again)
     if installed(rootfs) != installed(again):  # Debian has published updates since
         rootfs = users_folder / "now.tar"
-        bootstrap.build(packages, rootfs)
+        mmdebstrap.build(packages, rootfs)
     assert filecmp.cmp(rootfs, again, shallow=False), differing(rootfs, again)
 
 

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline import farm
-from pipeline.proof.boot import Place, Proof, machine_of, run
-from pipeline.proof.disk import Via
-from pipeline.proof.session import Limits
+from pipeline import guestlist
+from pipeline.boottest.boot import Place, Proof, machine_of, run
+from pipeline.boottest.disk import Via
+from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in
 from tests import machine
 from tests.boot import masters, qemu
-from tests.pipeline.conftest import ROOT, Workshop
+from tests.e2e.conftest import ROOT, Workshop
 
 MIB = 1 << 20
 HASH = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"
@@ -88,7 +88,7 @@ def workshop(example: Workshop, packages: Path, scratch: Path) -> Workshop:
 @pytest.fixture(scope="module")
 def proof(workshop: Workshop, scratch: Path) -> Proof:
     """What its first boot shows, as doit boot has it."""
-    (guest,) = farm.load(workshop.folder / "guests.yaml").guests.values()
+    (guest,) = guestlist.load(workshop.folder / "guests.yaml").guests.values()
     powered = machine_of(guest, files_in(PurePosixPath(workshop.path(f"guests/{guest.name}")), guest), Via.KERNEL)
     place = Place(scratch / "cloud", scratch / "cloud.log")
     shown = run(guest, powered, place, Limits(qemu.DEADLINE), more=_FACTS)
@@ -137,7 +137,7 @@ def test_cloud_init_understands_it(proof: Proof) -> None:
 
 
 def test_is_itself(workshop: Workshop, proof: Proof) -> None:
-    (guest,) = farm.load(workshop.folder / "guests.yaml").guests.values()
+    (guest,) = guestlist.load(workshop.folder / "guests.yaml").guests.values()
     assert proof.facts["instance ID"] == str(guest.uuid)
     assert proof.facts["full name"] == guest.name
     assert proof.facts["time zone"].endswith("Europe/Berlin")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.image import digest
+from pipeline.image.files import digest
+from tests.e2e.conftest import Run, Workshop
 from tests.machine import need_programs
-from tests.pipeline.conftest import Run, Workshop
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.image import ext, tar
+from pipeline.image import ext
+from pipeline.image.layer import tar
 from tests.boot.masters import read
+from tests.e2e.conftest import ROOT, Workshop
+from tests.e2e.pages import Reader, blocks, merged
 from tests.machine import mounted, run
-from tests.pipeline.conftest import ROOT, Workshop
-from tests.pipeline.pages import Reader, blocks, merged
 
 _LIST = """\
 farm: example

@@ -4,8 +4,8 @@ import re
 from ipaddress import ip_interface
 from itertools import combinations
 
-from pipeline.farm.model.network import Nic
 from pipeline.image import ext
+from pipeline.model.network import Nic
 from tests.boot import qemu
 from tests.boot.conftest import Boot
 from tests.machine import run

@@ -13,12 +13,12 @@ from time import monotonic
 
 import pytest
 
-from pipeline.hypervisor import pc
-from pipeline.image.clone import clone
-from pipeline.proof import console
+from pipeline.hypervisors import pc
+from pipeline.image.files.clone import clone
+from pipeline.qemu import console
 from tests.boot import qemu
+from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import PATH, need, need_programs
-from tests.pipeline.conftest import ROOT, Workshop
 
 _LIST = """\
     farm: libvirtd

@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from pipeline.image import tar
-from pipeline.image.layer import Layer, text
+from pipeline.image.layer import tar
+from pipeline.image.layer.entries import Layer, text
 from tests.boot import masters
+from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import need_programs
-from tests.pipeline.conftest import ROOT, Workshop
 
 # What matters of an enforcing Red Hat: its settings, and what selinux-autorelabel.service does.
 _START = """\

@@ -7,13 +7,14 @@ import socket
 import subprocess
 from pathlib import Path
 
-from pipeline import farm
+from pipeline import guestlist
+from pipeline.boottest import inside
 from pipeline.image import ext
-from pipeline.image.clone import clone
-from pipeline.proof import console, inside
+from pipeline.image.files.clone import clone
+from pipeline.qemu import console
 from tests.boot import qemu
+from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import need_programs
-from tests.pipeline.conftest import ROOT, Workshop
 
 _LIST = """\
     farm: script
@@ -33,7 +34,7 @@ def test_runs_by_its_script(variants: Workshop, scratch: Path) -> None:
     shutil.copy(ROOT / "dodo.py", workshop.folder)
     workshop.write_list(_LIST.format(images=images, tar=variants.folder / "busybox.tar"))
     workshop.doit()
-    guest = farm.load(workshop.folder / "guests.yaml").guests["deb01"]
+    guest = guestlist.load(workshop.folder / "guests.yaml").guests["deb01"]
     built, there = workshop.path("guests/deb01"), images / "deb01"
     there.mkdir(parents=True)
     for name in ("root.img", "swap.img", "vmlinuz", "initrd.img"):

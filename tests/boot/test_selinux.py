@@ -6,15 +6,15 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pipeline import farm
-from pipeline.proof.boot import Place, Proof, machine_of, run
-from pipeline.proof.disk import Via
-from pipeline.proof.session import Limits
+from pipeline import guestlist
+from pipeline.boottest.boot import Place, Proof, machine_of, run
+from pipeline.boottest.disk import Via
+from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in
 from tests import machine
 from tests.boot import qemu
 from tests.boot.conftest import kept
-from tests.pipeline.conftest import Workshop
+from tests.e2e.conftest import Workshop
 
 pytestmark = pytest.mark.selinux
 
@@ -70,7 +70,7 @@ def workshop() -> Iterator[Workshop]:
 @pytest.fixture(scope="module")
 def proof(workshop: Workshop) -> Proof:
     """What its first boot shows, as doit boot has it."""
-    guest = farm.load(workshop.folder / "guests.yaml").guests["enforcing"]
+    guest = guestlist.load(workshop.folder / "guests.yaml").guests["enforcing"]
     powered = machine_of(guest, files_in(PurePosixPath(workshop.path("guests/enforcing")), guest), Via.KERNEL)
     place = Place(workshop.path("clones"), workshop.path("console.log"))
     shown = run(guest, powered, place, Limits(qemu.DEADLINE), more=_FACTS)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import farm
-from pipeline.proof.boot import Place, Proof, run
-from pipeline.proof.session import Limits
+from pipeline import guestlist
+from pipeline.boottest.boot import Place, Proof, run
+from pipeline.qemu.session import Limits
 from tests import machine
 from tests.boot import masters, qemu
-from tests.pipeline.conftest import ROOT, Workshop
+from tests.e2e.conftest import ROOT, Workshop
 
 _LIST = """\
     farm: pair
@@ -65,7 +65,7 @@ def _try(known_hosts: str, rest: str) -> str:
 
 
 def _boot(workshop: Workshop, scratch: Path, name: str, facts: Mapping[str, str]) -> Proof:
-    guest = farm.load(workshop.folder / "guests.yaml").guests[name]
+    guest = guestlist.load(workshop.folder / "guests.yaml").guests[name]
     powered = qemu.read(workshop.path(f"guests/{name}/{name}.cfg")).machine(guest)
     (peer,) = {"client", "server"} - {name}
     ends = {"local": scratch / f"{name}.wire", "remote": scratch / f"{peer}.wire"}

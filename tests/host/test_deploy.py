@@ -16,7 +16,7 @@ from pipeline.errors import HostError, ImageError
 from pipeline.host import lock
 from pipeline.host.built import Built
 from pipeline.host.deploy import deploy, redeploy, room
-from pipeline.host.draft import Owner
+from pipeline.host.staging import Owner
 from pipeline.host.store import Store
 from tests.machine import need_root
 from tests.toolstacks import Toolstacks

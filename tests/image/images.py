@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
-from pipeline.image import base
-from pipeline.image.layer import Digest, Entry
+from pipeline.image.disk import base
+from pipeline.image.layer.entries import Digest, Entry
 from tests.machine import PATH, run
 
 MIB = 1 << 20

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.boottest import inside
 from pipeline.image import ext
-from pipeline.image.layer import Entry, text
-from pipeline.proof import inside
-from pipeline.proof.machine import Drive, Kernel, Machine
-from tests.pipeline.conftest import Workshop
+from pipeline.image.layer.entries import Entry, text
+from pipeline.qemu.machine import Drive, Kernel, Machine
+from tests.e2e.conftest import Workshop
 
 # The hooks leave the initrd with what QEMU has, since dom0 unpacks it under emulation; and most drivers out.
 LIST = """\

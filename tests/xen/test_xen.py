@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import farm
-from pipeline.host.toolstack import xl
-from pipeline.image import ext, look, tar
-from pipeline.image.clone import clone
-from pipeline.proof import inside, session
-from pipeline.proof.overlay import thrown_away
+from pipeline import guestlist
+from pipeline.boottest import inside
+from pipeline.boottest.overlay import thrown_away
+from pipeline.hypervisors import xl
+from pipeline.image import ext
+from pipeline.image.ext import browse
+from pipeline.image.files.clone import clone
+from pipeline.image.layer import tar
+from pipeline.qemu import session
 from tests.boot import masters
+from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import need_programs, run
-from tests.pipeline.conftest import ROOT, Workshop
 from tests.xen import dom0
 
 pytestmark = pytest.mark.xen
@@ -163,7 +166,7 @@ def host(kept: tuple[Workshop, Path], guests: Workshop, tmp_path_factory: pytest
     roots = {name: folder / f"{name}.img" for name in GUESTS}
     with ext.open(images, write=False) as filesystem:
         for name, path in roots.items():
-            look.copy_out(filesystem, f"/{name}/root.img", path, lambda _: None)
+            browse.copy_out(filesystem, f"/{name}/root.img", path, lambda _: None)
     return Host(inside.read(seen.report), roots)
 
 
@@ -183,7 +186,7 @@ def _commands(guests: Workshop) -> dict[str, str]:
 
 
 def _values(guests: Workshop, name: str) -> dict[str, str]:
-    (address,) = farm.load(guests.folder / "guests.yaml").guests[name].nics[0].addresses
+    (address,) = guestlist.load(guests.folder / "guests.yaml").guests[name].nics[0].addresses
     config = f"/images/{name}/{name}.cfg"
     return {
         "name": name,
@@ -222,13 +225,13 @@ def test_swaps(host: Host, name: str) -> None:
 @pytest.mark.parametrize("name", GUESTS)
 def test_answers_over_the_bridge(guests: Workshop, host: Host, name: str) -> None:
     assert "3 packets transmitted, 3 received" in host.facts[f"{name} ping"]
-    (nic,) = farm.load(guests.folder / "guests.yaml").guests[name].nics
+    (nic,) = guestlist.load(guests.folder / "guests.yaml").guests[name].nics
     assert f"{nic.addresses[0].ip} dev {dom0.BRIDGE} lladdr {nic.mac.lower()} " in host.facts[f"{name} neighbour"]
 
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_has_the_memory_and_processors_of_the_list(guests: Workshop, host: Host, name: str) -> None:
-    guest = farm.load(guests.folder / "guests.yaml").guests[name]
+    guest = guestlist.load(guests.folder / "guests.yaml").guests[name]
     row, _, *processors = host.facts[f"{name} list"].splitlines()[1:]
     assert row.split()[0] == name
     assert [int(number) for number in row.split()[2:4]] == [guest.memory >> 20, guest.vcpus]

@@ -1,0 +1,72 @@
+"""The seam to doit: everything that knows how doit works inside."""
+
+from pathlib import Path
+from typing import Any
+
+import doit
+from doit.dependency import Dependency
+
+from pipeline.engine.artifact.artifact import Artifact, Inputs, Tasks, artifact
+from pipeline.engine.artifact.differences import Json
+from pipeline.engine.artifact.loading import artifacts, artifacts_on_request, use
+from pipeline.engine.artifact.space import Space
+from pipeline.engine.artifact.task import ArtifactTask
+from pipeline.engine.run.output import may_end_early
+from pipeline.engine.run.user_errors import USER_ERROR, show_warnings, user_errors
+from pipeline.engine.state.catalogue import Catalogue
+from pipeline.engine.state.digests import Digests, checker
+from pipeline.engine.state.state import State
+
+
+def path_variable(name: str, default: str) -> Path:
+    """A variable that is a path: if given, relative to where the user is; if not, to dodo.py, which is where doit is.
+
+    It is as the user wrote it as long as that is the same.
+    """
+    given = doit.get_var(name, None)
+    user = doit.get_initial_workdir()
+    return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
+
+
+def is_up_to_date(group: str, artifact: Artifact, build: Path) -> bool:
+    """Whether the task that makes `artifact`, one of `group`, has nothing to do."""
+    database = build / "state.db"
+    dependency = Dependency(State, str(database), checker_cls=checker(Digests(database)))
+    try:
+        return bool(dependency.get_status(ArtifactTask.of(group, artifact), {}).status == "up-to-date")
+    finally:
+        dependency.close()
+
+
+def configuration(build: Path) -> dict[str, Any]:
+    """The DOIT_CONFIG of a dodo.py whose artifacts are in the folder `build`."""
+    database = build / "state.db"
+    return {
+        "backend": "guestfarm",
+        "dep_file": str(database),
+        "check_file_uptodate": checker(Digests(database)),
+        "verbosity": 2,
+        "reporter": "guestfarm",
+    }
+
+
+__all__ = [
+    "USER_ERROR",
+    "Artifact",
+    "ArtifactTask",
+    "Catalogue",
+    "Inputs",
+    "Json",
+    "Space",
+    "Tasks",
+    "artifact",
+    "artifacts",
+    "artifacts_on_request",
+    "configuration",
+    "is_up_to_date",
+    "may_end_early",
+    "path_variable",
+    "show_warnings",
+    "use",
+    "user_errors",
+]

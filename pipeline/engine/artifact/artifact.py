@@ -1,0 +1,133 @@
+"""Artifacts: what each is made from, where it goes, and whether it would still be made from the same."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter, Signature
+from time import monotonic
+from typing import Any, NamedTuple
+
+from doit.exceptions import TaskFailed
+from doit.task import Task
+
+from pipeline.engine.artifact.differences import Json, differences
+from pipeline.engine.artifact.space import Space
+from pipeline.engine.artifact.targets import RECORD, stamps
+from pipeline.engine.run import logs
+from pipeline.errors import GuestfarmError
+
+Inputs = Mapping[str, Json | Callable[[], Json]]
+"""What an artifact is made from besides files, by name; a callable is asked only when the answer is needed."""
+
+File = str | os.PathLike[str]
+"""A path; as text it costs a farm of ten thousand guests a tenth of what a Path does."""
+
+SECONDS = "seconds"
+"""The name, among the values that doit keeps for a task, of the time that it took."""
+
+
+class Artifact(NamedTuple):
+    """One that a task makes; see artifact()."""
+
+    name: str
+    doc: str
+    build: Callable[[], None]
+    targets: list[str]
+    files: list[str]
+    tasks: list[str]
+    guest: str | None
+    inputs: Inputs
+    space: Space | None
+    on_request: bool
+
+
+Tasks = Iterator[Artifact]
+"""What a task creator of a dodo.py yields."""
+
+
+def artifact(  # noqa: PLR0913  # as many facts as an artifact has
+    name: str,
+    doc: str,
+    build: Callable[[], None],
+    *,
+    targets: Sequence[File],
+    files: Sequence[File] = (),
+    tasks: Sequence[str] = (),
+    guest: str | None = None,
+    inputs: Inputs,
+    space: Space | None = None,
+    on_request: bool = False,
+) -> Artifact:
+    """An artifact that `build` makes, `targets` of `files` and `inputs`; it is stale when one of these changes.
+
+    `tasks` come before it, besides those that make `files`. With a `guest`, it is what it is whatever other guests are.
+    One `on_request` is made only when it is asked for by name.
+    A GuestfarmError of `build` is the failure of its task, without a traceback.
+    """
+    made, read = [os.fspath(path) for path in targets], [os.fspath(path) for path in files]
+    return Artifact(name, doc, build, made, read, [*tasks], guest, inputs, space, on_request)
+
+
+def _takes(*names: str) -> Signature:
+    """The signature of what is called with these; doit asks for it before each call, and would have it worked out."""
+    return Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+
+
+class Recorded:
+    """Whether an artifact was made from the same inputs as it would be now; puts on record what it was made from."""
+
+    __slots__ = ("_changes", "_inputs")
+    __signature__ = _takes("task", "values")
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._changes: list[str] | None = None
+
+    def __call__(self, task: Task, values: Mapping[str, Any]) -> bool:
+        """What doit asks for a task that has `values` on record."""
+        self._changes = self.changes(values)
+        return not self._changes
+
+    @property
+    def last_changes(self) -> list[str]:
+        """What the last answer was for."""
+        return self._changes or []
+
+    def __repr__(self) -> str:
+        """What `doit info` says of it."""
+        return "; ".join(self.last_changes) or "made from the same inputs"
+
+    def changes(self, values: Mapping[str, Any]) -> list[str]:
+        """How the inputs differ from those among the `values` on record, in words; empty if they do not."""
+        record = values.get(RECORD)
+        if record is None:
+            return ["never built"]
+        recorded, now = record["inputs"], self.now()
+        return [] if recorded == now else differences(recorded, now) or ["its inputs changed"]
+
+    def now(self) -> dict[str, Json]:
+        """What the artifact would be made from now."""
+        return {name: value() if callable(value) else value for name, value in self._inputs.items()}
+
+
+class Building:
+    """The action of an artifact's task: to build it, and tell how long that took."""
+
+    __slots__ = ("_build",)
+    __signature__ = _takes("task")
+
+    def __init__(self, build: Callable[[], None]) -> None:
+        self._build = build
+
+    def __call__(self, task: Task) -> TaskFailed | dict[str, float]:
+        """What doit calls to have the artifact of `task` built; a GuestfarmError is the failure of the task."""
+        before, started = stamps(task.file_dep), monotonic()
+        with logs.recorded(task.name) as log:
+            try:
+                self._build()
+            except GuestfarmError as error:
+                log.write(f"{error}\n")
+                return TaskFailed(str(error), report=True)
+        changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
+        if changed:
+            return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")
+        return {SECONDS: round(monotonic() - started, 3)}

@@ -1,0 +1,1 @@
+"""Runs: processes, progress, logs, and errors as users see them."""

@@ -1,0 +1,1 @@
+"""What is on record of artifacts, and whether they are fresh."""

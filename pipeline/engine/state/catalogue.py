@@ -1,0 +1,232 @@
+"""What artifacts there are, kept from one run to the next: to find out anew takes a second for each 10,000 guests.
+
+A catalogue is good for one guest list, one version of our code, of Python and of the libraries that read the list, one
+folder to build in, and the files that were looked at when the list was read. If any of them changed, it is made anew;
+but for the list, of which those guests that did not change can be taken over.
+It holds no answers that tools or files give: what has to be asked, as the version of mkfs, is asked by each run.
+
+Python's own formats are read in no time, but only from friends: they can crash Python, or run programs. So a catalogue
+is used only if it is a file of our own user that nobody else may read or write, and with the digest of all of it ahead.
+One that is damaged, somebody else's or out of date is as good as none.
+"""
+
+import marshal
+import os
+import pickle
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.model.farm import Note
+
+_PACKAGE = Path(__file__).parents[2]
+_DIGEST = 32
+
+Asked = tuple[tuple[str, Callable[[], Any]], ...]
+"""Inputs that have to be asked, by name."""
+
+
+class Entry(NamedTuple):
+    """An artifact, without what it takes to build it."""
+
+    name: str
+    doc: str
+    targets: tuple[str, ...]
+    files: tuple[str, ...]
+    tasks: tuple[str, ...]
+    """What comes before it besides what makes its files."""
+    on_request: bool
+    """Whether it is made only when it is asked for by name."""
+    guest: str | None
+    """The guest that it is the own of, if any."""
+    inputs: bytes
+    """The fingerprint of those inputs that are values."""
+    asked: Asked
+
+
+class Catalogue:
+    """The artifacts of each group, in files of the folder `folder`.
+
+    `basis` is what they follow from besides code and the list, and `text` is the list.
+    """
+
+    def __init__(self, folder: Path, basis: object, text: bytes) -> None:
+        versions = (sys.version, *map(_stamp_of_library, ("doit", "yaml")))
+        self._folder = folder
+        self._unsaved: dict[str, bytes] = {}
+        self._basis = _digest(repr((versions, str(Path.cwd()), list(_stamps(_PACKAGE)), basis)).encode())
+        self._text = _digest(text)
+        known, files, warnings = self._load("list", self._basis) or (None, [], b"")
+        self._files: list[tuple[str, Any]] = files
+        is_good = known is not None and all(_stamp(path) == stamp for path, stamp in files)
+        self.is_known = is_good and known == self._text
+        """Whether the list was read before, and nothing has changed that it depends on."""
+        self.is_related = is_good and known != self._text
+        """Whether another list was read before, and nothing else has changed that this one depends on."""
+        self.warnings: Sequence[Note] = pickle.loads(warnings) if is_good else ()  # noqa: S301  # our own file
+        """What was found in the list that is, or depending on masters may be, a mistake."""
+        self._entries: dict[str, list[Entry] | None] = {}
+        self._before: tuple[bytes, list[tuple[str, Any]]] | None = (
+            (known, files) if known is not None and self.is_related else None
+        )
+        self._order: dict[str, int] = {}
+        self._changed: Collection[str] = ()
+
+    def note_list(self, files: Iterable[Path], warnings: Sequence[Note], outline: object) -> None:
+        """Note that the list has no mistakes, but for `warnings`, and the `files` that were looked at to know that.
+
+        `outline` is whatever is to be kept with it.
+        """
+        self._before = None
+        self._note_list([(str(path), _stamp(str(path))) for path in files], warnings, outline)
+
+    def note_change(
+        self,
+        files: Iterable[Path],
+        warnings: Sequence[Note],
+        guests: Iterable[str],
+        changed: Collection[str],
+        outline: object,
+    ) -> None:
+        """Note the same of a list that differs from the one before in the guests `changed`.
+
+        It has now these `guests`, in that order. What is known of those that did not change stays so.
+        """
+        self._order = {guest: number for number, guest in enumerate(guests)}
+        self._changed = changed
+        more = {str(path): _stamp(str(path)) for path in files}
+        self._note_list([*(dict(self._files) | more).items()], warnings, outline)
+
+    def outline(self) -> Any:  # noqa: ANN401  # whatever was kept
+        """What was kept with the list, or with that before it; None if that is lost."""
+        pickled = self._load("outline", self._key_of_list())
+        return None if pickled is None else pickle.loads(pickled)  # noqa: S301  # our own file
+
+    def entries(self, group: str, source: str) -> list[Entry] | None:
+        """The artifacts of the `group` that a function in the file `source` lists, if that is known."""
+        if self.is_known and group not in self._entries:
+            self._entries[group] = self._load_entries(group, self._key_of(source, self._text, self._files))
+        return self._entries.get(group)
+
+    def entries_before(self, group: str, source: str) -> list[Entry] | None:
+        """Those before the list changed, of the guests that did not; None if there is no such."""
+        if self._before is None:
+            return None
+        found = self._load_entries(group, self._key_of(source, *self._before))
+        return found and [entry for entry in found if entry.guest is not None and entry.guest not in self._changed]
+
+    def in_order(self, entries: Iterable[Entry]) -> list[Entry]:
+        """These artifacts in the order of the list, after those that are no guest's, and before those on request."""
+        return sorted(entries, key=lambda entry: (entry.on_request, self._order.get(entry.guest or "", -1)))
+
+    def note(self, group: str, source: str, entries: Iterable[Entry]) -> None:
+        """Keep the artifacts of a group for later runs."""
+        if not self.is_known:
+            return
+        numbers: dict[Asked, int] = {}
+        rows = [(*entry[:-1], numbers.setdefault(entry.asked, len(numbers))) for entry in entries]
+        try:
+            pickled = pickle.dumps(list(numbers))
+        except (pickle.PicklingError, AttributeError, TypeError):  # a function that has no name of its own
+            return
+        self._save(f"group-{group}", self._key_of(source, self._text, self._files), (rows, pickled))
+
+    def forget(self, group: str) -> None:
+        """Have the artifacts of a group listed anew."""
+        with suppress(OSError):
+            (self._folder / f"group-{group}").unlink()
+
+    def save(self) -> None:
+        """Keep what could not be kept yet, because there was no folder to build in.
+
+        Where that does not work, as in a folder that is not ours, nothing is kept.
+        """
+        for name, data in self._unsaved.items():
+            draft = self._folder / f".{name}-{secrets.token_hex(4)}"
+            try:
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(_digest(data))
+                    file.write(data)
+                draft.rename(self._folder / name)
+            except OSError:
+                with suppress(OSError):
+                    draft.unlink()
+        self._unsaved.clear()
+
+    def _note_list(self, files: list[tuple[str, Any]], warnings: Sequence[Note], outline: object) -> None:
+        self._files = files
+        self.is_known = True
+        self.warnings = warnings
+        self._save("list", self._basis, (self._text, files, pickle.dumps(warnings)))
+        self._save("outline", self._key_of_list(), pickle.dumps(outline))
+
+    def _load_entries(self, group: str, key: bytes) -> list[Entry] | None:
+        found = self._load(f"group-{group}", key)
+        if found is None:
+            return None
+        rows, pickled = found
+        asked = pickle.loads(pickled)  # noqa: S301  # it is our own file: see above
+        return [Entry._make((*row[:-1], asked[row[-1]])) for row in rows]
+
+    def _key_of_list(self) -> bytes:
+        text = self._text if self.is_known or self._before is None else self._before[0]
+        return _digest(self._basis + text)
+
+    def _key_of(self, source: str, text: bytes, files: Sequence[tuple[str, Any]]) -> bytes:
+        return _digest(repr((self._basis, text, files, source, _stamp(source))).encode())
+
+    def _load(self, name: str, key: bytes) -> Any:  # noqa: ANN401  # what was saved
+        try:
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None
+        status = os.fstat(descriptor)
+        ours = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
+        if not ours or not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
+        with os.fdopen(descriptor, "rb") as file:
+            digest, data = file.read(_DIGEST), file.read()
+        if digest != _digest(data):
+            return None
+        known, content = marshal.loads(data)  # noqa: S302  # as for pickle
+        return content if known == key else None
+
+    def _save(self, name: str, key: bytes, content: Any) -> None:  # noqa: ANN401  # as above
+        self._unsaved[name] = marshal.dumps((key, content))
+        if self._folder.parent.exists():
+            self.save()
+
+
+def _stamps(folder: Path) -> Iterator[object]:
+    """What changes when a file in `folder`, or deeper, does; but for what Python keeps of its own."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(set(folders) - {"__pycache__"})
+        for name in sorted(files):
+            yield place, name, _stamp(f"{place}/{name}")
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """What changes when a file does; the time of change (ctime) cannot be set."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # as everywhere here, paths are text
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
+
+
+def _stamp_of_library(name: str) -> object:
+    spec = find_spec(name)
+    return spec and spec.origin and _stamp(spec.origin)
+
+
+def _digest(data: bytes) -> bytes:
+    return blake2b(data, digest_size=_DIGEST).digest()

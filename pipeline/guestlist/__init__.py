@@ -1,0 +1,116 @@
+"""What a farm is: the guest list, read and checked, as plain values. Knows no tool, no image and no doit.
+
+From the file down to the model, each module builds on those above it:
+
+    units, ranges, mac, identity, addresses   what small texts mean, and what is derived from names
+    nodes, source      YAML as text that knows its line and column; source opens the file
+    readers, combined_readers, written   nodes as typed values, and back
+    table, sections    the keys of a mapping declared as a table
+    public_keys, users the keys of users, and of their SSH keys
+    subnets, nic_readers, nics, networks, cards, addressing   network cards, networks to use, addresses from pools
+    names, masters, disks, guests, spreading, entries, schema   other keys of the list, in tables; ranges become guests
+    rules, nic_rules, cloud_init, sharing, checks   what each guest obeys, and what no two may share
+    advice             what is worth a warning
+    layout, standing   how to tell that what changed in a list concerns nobody else in it
+    model, build       the farm, with every default filled in and every identity derived
+    json_schema, reference   the same tables for editors and for people
+"""
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from pipeline.errors import ListError
+from pipeline.guestlist.checks import run as checks
+from pipeline.guestlist.checks import warnings as advice
+from pipeline.guestlist.keys.file import Walk
+from pipeline.guestlist.keys.guest import Hypervisors
+from pipeline.guestlist.keys.user import Read
+from pipeline.guestlist.resolve import draft as schema
+from pipeline.guestlist.resolve import model as build
+from pipeline.guestlist.syntax import layout, source
+from pipeline.guestlist.syntax.nodes import Fault, ReadingError
+from pipeline.model.farm import Farm
+
+_NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
+
+
+def load(  # noqa: PLR0913  # as much as there is to be known besides the list
+    path: Path,
+    needs: Mapping[str, int] = _NOTHING_KNOWN,
+    *,
+    hypervisors: Hypervisors | None = None,
+    read: Read | None = None,
+    walk: Walk | None = None,
+    text: str | None = None,
+) -> Farm:
+    """The farm that the guest list in the file `path` describes; other files are named relative to its folder.
+
+    `text` is what is in that file, if somebody has read it already.
+
+    `needs` has, for masters whose contents are known, the smallest root disk in bytes. `hypervisors` are those that
+    guests can be configured for, with what each cannot express; without them, any name is taken for one. `read` reads
+    the files that guests are made of, and `walk` the folders; without them, nobody looks into them. Raises ListError
+    with every problem of the list at once, other GuestfarmErrors when the file cannot be read.
+    """
+    with _no_garbage_collection():
+        found = text_of(path) if text is None else text
+        return _load(path, found, needs, hypervisors, read, walk)
+
+
+def text_of(path: Path) -> str:
+    """What is in the file `path`. Raises GuestfarmError when it cannot be read, ListError where it is no text."""
+    try:
+        return source.decode(source.read(path))
+    except ReadingError as error:
+        raise _list_error(path, error.faults) from error
+
+
+def _load(  # noqa: PLR0913, PLR0917  # those of load()
+    path: Path,
+    text: str,
+    needs: Mapping[str, int],
+    hypervisors: Hypervisors | None,
+    read: Read | None,
+    walk: Walk | None,
+) -> Farm:
+    try:
+        document = source.parse(text)
+    except ReadingError as error:
+        raise _list_error(path, error.faults) from error
+    draft, faults = schema.read(document.root, path.absolute().parent)
+    faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read, walk)]
+    if faults:
+        raise _list_error(path, faults)
+    farm = build.farm(draft)
+    if faults := checks.refused(draft, farm, hypervisors or {}):
+        raise _list_error(path, faults)
+    warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))
+    needs_of_drivers = sorted(
+        advice.driver_needs(draft.entries, farm, hypervisors or {}, str(path)), key=lambda need: need.problem
+    )
+    return replace(
+        farm,
+        warnings=tuple(warnings),
+        driver_needs=tuple(needs_of_drivers),
+        layout=layout.layout_of(document.root, text),
+    )
+
+
+def _list_error(path: Path, faults: Iterable[Fault]) -> ListError:
+    return ListError([fault.problem(str(path)) for fault in faults])
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Reading makes many objects and no cycles: to look for some again and again takes longer than to read."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,1 @@
+"""What each guest obeys, what no two guests may share, and what is worth a warning."""

@@ -1,0 +1,1 @@
+"""The guest list for other programs: JSON schema, reference, inventories."""

@@ -1,0 +1,1 @@
+"""From entries as written to the farm: ranges, defaults, addresses, identities."""

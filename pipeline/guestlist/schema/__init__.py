@@ -1,0 +1,1 @@
+"""Keys declared as tables, and the readers that turn text into typed values."""

@@ -1,0 +1,1 @@
+"""YAML as text with lines and columns, and ranges of names."""

@@ -1,0 +1,115 @@
+"""libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel, or a boot disk."""
+
+from collections.abc import Collection, Iterable
+from string import ascii_lowercase
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from pipeline.guestlist.keys.guest import Refusal
+from pipeline.guestlist.schema.table import Key
+from pipeline.hypervisors import pc
+from pipeline.hypervisors.files import Files
+from pipeline.hypervisors.start import Start
+from pipeline.model.guest import Guest
+from pipeline.model.network import NicModel
+from pipeline.model.sizes import MIB
+from pipeline.model.virtualization import Firmware
+
+suffix = "xml"
+executable = False
+inexpressible: Collection[Key[Any]] = ()
+drivers, descriptors = pc.drivers, pc.descriptors
+
+
+def start(guest: Guest) -> Start:
+    """The kernel, or a boot disk."""
+    return pc.start(guest.libvirt.boot)
+
+
+def refusals(guest: Guest) -> Iterable[Refusal]:
+    """What does not go with a boot disk."""
+    return pc.refusals(guest, guest.libvirt.boot)
+
+
+def render(guest: Guest, files: Files) -> str:
+    """The domain XML of `guest`, for `virsh define`."""
+    domain = Element("domain", type=guest.libvirt.type)
+    _add(domain, "name", guest.name)
+    _add(domain, "uuid", str(guest.uuid))
+    if guest.description is not None:
+        _add(domain, "description", guest.description)
+    _add(domain, "memory", str(guest.maxmem // MIB), unit="MiB")
+    _add(domain, "currentMemory", str(guest.memory // MIB), unit="MiB")
+    _add(domain, "vcpu", str(guest.maxvcpus), current=str(guest.vcpus))
+    _add_boot(domain, guest, files)
+    features = _add(domain, "features")
+    _add(features, "acpi")  # or `virsh shutdown` would have no power button to press
+    _add(features, "apic")
+    _add(domain, "cpu", mode="maximum")  # the host's, or all that emulation has
+    _add(domain, "on_poweroff", guest.on_poweroff)
+    _add(domain, "on_reboot", guest.on_reboot)
+    _add(domain, "on_crash", guest.on_crash)
+    _add_devices(domain, guest, files)
+    indent(domain)
+    return tostring(domain, encoding="unicode") + "\n"
+
+
+def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
+    uefi = guest.firmware is Firmware.UEFI
+    boot = _add(domain, "os", **({"firmware": "efi"} if uefi else {}))
+    _add(boot, "type", "hvm", arch="x86_64", machine=pc.MACHINE)
+    if uefi:  # nobody has signed what it boots
+        _add(_add(boot, "firmware"), "feature", enabled="no", name="secure-boot")
+    if start(guest) is Start.BOOT_DISK:
+        return
+    _add(boot, "kernel", str(files.kernel))
+    if files.ramdisk is not None:
+        _add(boot, "initrd", str(files.ramdisk))
+    _add(boot, "cmdline", pc.command_line(guest, files))
+
+
+def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
+    devices = _add(domain, "devices")
+    for each in files.disks:
+        disk = _add(devices, "disk", type="file", device="disk")
+        _add(disk, "driver", name="qemu", type="raw")
+        _add(disk, "source", file=str(each.image))
+        _add(disk, "target", dev=f"vd{ascii_lowercase[each.number]}", bus="virtio")
+        if each.number == 0 and start(guest) is Start.BOOT_DISK:
+            _add(disk, "boot", order="2")  # OVMF looks for no disks but those that it may boot from
+        if each.read_only:
+            _add(disk, "readonly")
+        if each.name is not None:
+            _add(disk, "serial", each.name)
+        _add_address(disk, pc.FIRST_DISK_SLOT + each.number)
+    if start(guest) is Start.BOOT_DISK:
+        disk = _add(devices, "disk", type="file", device="disk")
+        _add(disk, "driver", name="qemu", type="raw")
+        _add(disk, "source", file=str(files.boot))
+        _add(disk, "target", dev="vdm", bus="virtio")
+        _add(disk, "readonly")
+        _add(disk, "boot", order="1")
+        _add_address(disk, pc.BOOT_DISK_SLOT)
+    for number, nic in enumerate(guest.nics):
+        interface = _add(devices, "interface", type="bridge")
+        _add(interface, "mac", address=nic.mac)
+        _add(interface, "source", bridge=nic.bridge)
+        _add(interface, "model", type=nic.model or NicModel.VIRTIO)
+        if nic.mtu is not None:
+            _add(interface, "mtu", size=str(nic.mtu))  # of the host's end, or large packets would not get through
+        _add_address(interface, pc.FIRST_NIC_SLOT + number)
+    _add(devices, "controller", type="usb", model="none")
+    _add(devices, "serial", type="pty")
+    _add(devices, "console", type="pty")
+    _add(devices, "panic", model="isa")  # tells of a crash
+    _add_address(_add(devices, "memballoon", model="virtio"), pc.BALLOON_SLOT)
+
+
+def _add_address(device: Element, slot: int) -> None:
+    _add(device, "address", type="pci", domain="0x0000", bus="0x00", slot=f"{slot:#04x}", function="0x0")
+
+
+def _add(parent: Element, tag: str, text: str | None = None, /, **attributes: str) -> Element:
+    element = SubElement(parent, tag, attributes)
+    element.text = text
+    return element

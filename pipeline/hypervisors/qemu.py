@@ -1,0 +1,100 @@
+"""QEMU: a shell script that runs qemu-system-x86_64(1), for a guest that boots its kernel, or a boot disk."""
+
+import shlex
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.guestlist.keys.guest import MAXMEM, ON_CRASH, ON_POWEROFF, Refusal
+from pipeline.guestlist.schema.table import Key
+from pipeline.hypervisors import pc
+from pipeline.hypervisors.files import Disk, Files
+from pipeline.hypervisors.start import Start
+from pipeline.model.guest import Guest
+from pipeline.model.network import NicModel
+from pipeline.model.sizes import MIB
+from pipeline.model.virtualization import Action, Firmware
+
+suffix = "qemu.sh"
+executable = True
+inexpressible: Collection[Key[Any]] = (MAXMEM, ON_POWEROFF, ON_CRASH)
+drivers, descriptors = pc.drivers, pc.descriptors
+
+_HEAD = """\
+# Runs {name} under QEMU, with its console here: Ctrl-A X ends it at once, Ctrl-A H lists what else there is.
+# More options of QEMU's may follow: -snapshot leaves the disks as they are. ACCEL=tcg in the environment does without
+# KVM; where there is none, that is so anyway.
+"""
+_PROGRAM = """\
+exec qemu-system-x86_64 \\
+    -accel "${ACCEL:-kvm}" \\
+    -accel tcg \\
+"""
+_FIRMWARE = f"""\
+# OVMF, UEFI for QEMU, is where Debian has it, or where OVMF_CODE and OVMF_VARS say. Its settings are not kept.
+: "${{OVMF_CODE:={pc.OVMF_CODE}}}" "${{OVMF_VARS:={pc.OVMF_VARIABLES}}}"
+set -- -drive "if=pflash,unit=0,format=raw,readonly=on,file=$OVMF_CODE" \\
+    -drive "if=pflash,unit=1,format=raw,snapshot=on,file=$OVMF_VARS" "$@"
+"""
+
+
+def start(guest: Guest) -> Start:
+    """The kernel, or a boot disk."""
+    return pc.start(guest.qemu.boot)
+
+
+def refusals(guest: Guest) -> Iterable[Refusal]:
+    """What does not go with a boot disk."""
+    return pc.refusals(guest, guest.qemu.boot)
+
+
+def render(guest: Guest, files: Files) -> str:
+    """The script that runs `guest`, one option a line."""
+    options = [shlex.join(option) for option in _options(guest, files)]
+    lines = ["#!/bin/sh\n"]
+    lines += [] if guest.description is None else [f"# {guest.description}\n"]
+    lines.append(_HEAD.format(name=guest.name))
+    lines += [_FIRMWARE] if guest.firmware is Firmware.UEFI else []
+    return "".join([*lines, _PROGRAM, *(f"    {option} \\\n" for option in options), '    "$@"\n'])
+
+
+def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
+    yield "-name", guest.name
+    yield "-uuid", str(guest.uuid)
+    yield "-machine", pc.MACHINE
+    yield "-cpu", "max"  # the host's, or all that emulation has
+    yield "-m", f"{guest.memory // MIB}M"
+    yield "-smp", f"cpus={guest.vcpus},maxcpus={guest.maxvcpus}"
+    if start(guest) is Start.KERNEL:
+        yield "-kernel", str(files.kernel)
+        if files.ramdisk is not None:
+            yield "-initrd", str(files.ramdisk)
+        yield "-append", pc.command_line(guest, files)
+    for disk in files.disks:
+        read_only = "readonly=on," if disk.read_only else ""
+        yield "-drive", f"if=none,id=disk{disk.number},format=raw,{read_only}file={_escaped(disk.image)}"
+        serial = "" if disk.name is None else f",serial={disk.name}"
+        place = pc.FIRST_DISK_SLOT + disk.number
+        yield "-device", f"virtio-blk-pci,drive=disk{disk.number},addr={place:#04x}{serial}{_order(guest, disk)}"
+    if start(guest) is Start.BOOT_DISK:
+        yield "-drive", f"if=none,id=boot,format=raw,readonly=on,file={_escaped(files.boot)}"
+        yield "-device", f"virtio-blk-pci,drive=boot,addr={pc.BOOT_DISK_SLOT:#04x},bootindex=1"
+    for number, nic in enumerate(guest.nics):
+        yield "-netdev", f"bridge,id=nic{number},br={nic.bridge}"
+        card = "virtio-net-pci" if nic.model in {None, NicModel.VIRTIO} else nic.model
+        yield "-device", f"{card},netdev=nic{number},mac={nic.mac},addr={pc.FIRST_NIC_SLOT + number:#04x}"
+    if guest.on_reboot is Action.DESTROY:
+        yield ("-no-reboot",)
+    yield ("-nodefaults",)
+    yield "-display", "none"
+    yield "-serial", "mon:stdio"
+
+
+def _order(guest: Guest, disk: Disk) -> str:
+    """OVMF looks for no disks but those that it may boot from: the boot loader would not find the root disk."""
+    return ",bootindex=2" if start(guest) is Start.BOOT_DISK and disk.number == 0 else ""
+
+
+def _escaped(path: PurePosixPath) -> str:
+    """`path` as a suboption's value, where a comma would end it."""
+    return str(path).replace(",", ",,")

@@ -1,0 +1,1 @@
+"""Boot loaders, and disks that consist of a single file."""

@@ -1,0 +1,1 @@
+"""The disks of guests: bases, root disks, data disks, swap, NoCloud seeds."""

@@ -1,0 +1,1 @@
+"""Files that hold images: sparse, cloned, published, in use, hashed."""

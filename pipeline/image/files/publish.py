@@ -1,0 +1,126 @@
+"""Publishing: an artifact gets its name only when it is whole and on the disk."""
+
+import errno
+import glob
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import GuestfarmError, ImageError
+from pipeline.image.files.sparse import NEXT_TO_NOTHING, allocate, free_space, space
+from pipeline.image.files.usage import check_unused
+from pipeline.model.sizes import approximate_size
+
+PUBLIC = 0o444
+PROGRAM = 0o555
+SECRET = 0o400
+"""Artifacts are read-only: nobody writes to one by accident. Root disks hold password hashes and private keys."""
+
+_DRAFT = ".draft-"
+
+
+@contextmanager
+def publish(
+    target: Path, *, mode: int = SECRET, room: int = 0, allocated: bool = False, sync_name: bool = True
+) -> Iterator[Path]:
+    """A draft beside `target` to be filled by the block, then synced to the disk and renamed to `target` in one step.
+
+    If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails,
+    or if somebody is using `target`. `room` is about how many bytes the draft will take, to tell how many are missing.
+    With `allocated`, it gets its whole space at its end: e2fsprogs (seen: 1.47.2) zero by punching holes, whatever they
+    are told.
+    """
+    draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
+    try:
+        check_unused(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            if allocated:
+                allocate(draft)
+            _sync(draft, mode)
+            draft.rename(target)
+        except (OSError, GuestfarmError) as error:
+            if _is_full(error, target.parent):
+                raise _full(target, draft, room) from error
+            raise
+        finally:
+            draft.unlink(missing_ok=True)
+        if sync_name:
+            sync_directory(target.parent)
+    except OSError as error:
+        place = target if error.filename is None or str(error.filename) == str(draft) else error.filename
+        raise ImageError(f"{place}: {error.strerror or error}") from error
+
+
+@contextmanager
+def replace(image: Path, *, room: int, allocated: bool) -> Iterator[Path]:
+    """A draft, made by the block, that takes the place of `image`, with its owner and mode; else as publish()."""
+    status = image.stat()
+    for draft in image.parent.glob(f".{glob.escape(image.name)}{_DRAFT}*"):  # of runs that were killed
+        draft.unlink()
+    with publish(image, mode=stat.S_IMODE(status.st_mode), room=room, allocated=allocated) as draft:
+        yield draft
+        if (status.st_uid, status.st_gid) != (draft.stat().st_uid, draft.stat().st_gid):
+            os.chown(draft, status.st_uid, status.st_gid)
+
+
+def publish_text(target: Path, text: str, *, mode: int = PUBLIC, sync_name: bool = True) -> None:
+    """Publish a file of `text`."""
+    with publish(target, mode=mode, room=len(text), sync_name=sync_name) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def publish_link(target: Path, source: Path, *, sync_name: bool = True) -> None:
+    """Publish another name for the published `source`, or a copy where the file system gives it no more names."""
+    with publish(target, mode=PUBLIC, sync_name=sync_name) as draft:
+        try:
+            draft.hardlink_to(source)
+        except OSError as error:
+            if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+                raise
+            draft.write_bytes(source.read_bytes())
+
+
+def sweep(folder: Path) -> None:
+    """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile."""
+    for draft in folder.glob(f".*{_DRAFT}*"):
+        shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    """Whether `error` came of a full disk; programs and libraries do not all say so, and then leave nothing free."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return free_space(folder) < NEXT_TO_NOTHING
+
+
+def _full(target: Path, draft: Path, room: int) -> ImageError:
+    free = free_space(target.parent) + (space(draft) if draft.exists() else 0)
+    missing = f"about {approximate_size(room - free)} more is needed, and " if room > free else ""
+    return ImageError(f"{target}: the disk is full: {missing}{approximate_size(free)} is free", "make room, then doit")
+
+
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_IMODE(status.st_mode) != mode:  # to give it the mode that it has would be a change to be synced
+            os.fchmod(descriptor, mode)
+        if status.st_nlink == 1:  # what has another name was synced when it got that one
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in the directory `path` are on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

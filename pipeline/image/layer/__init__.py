@@ -1,0 +1,1 @@
+"""Layers: lists of files that go into a file system, and where they come from."""

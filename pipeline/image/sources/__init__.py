@@ -1,0 +1,1 @@
+"""Masters: one module for each kind of source of a root file system."""

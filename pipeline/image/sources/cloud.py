@@ -1,0 +1,198 @@
+"""Cloud images: whole disks with partitions, raw or qcow2, whose root file system is taken out of them."""
+
+import json
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import Any, Final
+
+from pipeline import process
+from pipeline.errors import GuestfarmError, MasterError
+from pipeline.image import ext
+from pipeline.image.layer.entries import Content, Entry, File, HardLink, Layer, text
+from pipeline.image.sources import inspection
+
+RECIPE = 2
+"""Raise it when the same disk gives another root file system: what was made by an older recipe is stale."""
+
+_CLOUD_INIT: Final = "etc/cloud"
+_QUIET: Final = f"{_CLOUD_INIT}/cloud-init.disabled"
+"""What keeps cloud-init from doing anything: see "Disable cloud-init" in its documentation."""
+_FSTAB: Final = "etc/fstab"
+_LARGEST_FSTAB: Final = 1 << 20
+_LOCAL: Final = re.compile("(UUID|LABEL|PARTUUID|PARTLABEL)=|/dev/")
+"""How fstab(5) names a part of a disk."""
+_QCOW2: Final = b"QFI\xfb"
+_HEADER: Final = struct.Struct(">4sIQ56xQ")
+"""Magic, version, offset of the backing file's name, incompatible features: see qemu's docs/interop/qcow2.txt."""
+_EXTERNAL_DATA: Final = 1 << 2
+_ROOT_TYPES: Final = ("4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",)
+"""The root of x86-64; see the Discoverable Partitions Specification."""
+_MAGIC_AT, _MAGIC = 1024 + 0x38, b"\x53\xef"
+"""Of ext2, ext3 and ext4; see the ext4 disk layout in the kernel's documentation."""
+_PACKAGES: Final = {"qemu-img": "qemu-utils", "sfdisk": "fdisk"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """A part of a disk, in bytes."""
+
+    start: int
+    size: int
+    kind: str
+
+
+@contextmanager
+def opened(image: Path, beside: Path) -> Iterator[Layer]:
+    """The root file system of a disk, with cloud-init told to do nothing.
+
+    A qcow2 image, and a root of another kind than ext2, ext3 or ext4, are unpacked beside the file `beside`. Raises
+    MasterError for a disk without a root.
+    """
+    with _errors(image, beside), ExitStack() as stack:
+        disk = stack.enter_context(_raw(image, beside))
+        yield _adapted(stack.enter_context(_root(disk, beside)))
+
+
+@contextmanager
+def _root(disk: Path, beside: Path) -> Iterator[Layer]:
+    partitions = _partitions(disk)
+    with ExitStack() as stack:
+        candidates = [each for each in partitions if _is_ext(disk, each)]
+        filesystems = [stack.enter_context(ext.open(disk, write=False, offset=each.start)) for each in candidates]
+        root = next((each for each in filesystems if each.exists("etc") and each.exists("usr")), None)
+        if root is not None:
+            boot = next((each for each in filesystems if each is not root and _has_kernel(each, "")), None)
+            yield _with_boot(root, None if _has_kernel(root, "boot") else boot)
+            return
+    kinds = _kinds(disk, partitions)
+    if not any(kind in inspection.KINDS for kind in kinds):
+        raise inspection.not_found(kinds)
+    # Named like the file, so that what a killed run leaves is found by publish.sweep().
+    with TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}-root-") as folder:
+        archive = Path(folder, "root.tar")
+        inspection.pack(disk, archive)
+        yield inspection.entries(archive)
+
+
+def _with_boot(root: ext.FileSystem, boot: ext.FileSystem | None) -> Layer:
+    for entry in root.entries():
+        if not (boot and entry.path.startswith("boot/")):
+            yield entry
+    if boot:
+        for entry in boot.entries():
+            if entry.path:
+                yield _below("boot", entry)
+
+
+def _adapted(root: Layer) -> Layer:
+    has_cloud_init = False
+    for entry in root:
+        has_cloud_init |= entry.path == _CLOUD_INIT
+        if entry.path == _FSTAB and isinstance(entry, File):
+            yield _with_root_alone(entry)
+        elif entry.path != _QUIET:
+            yield entry
+    if has_cloud_init:
+        yield text(_QUIET, "")
+
+
+def _with_root_alone(fstab: File) -> File:
+    """The same without the other partitions of the disk, such as /boot/efi: a guest would wait for them in vain."""
+    if fstab.content.size > _LARGEST_FSTAB:
+        raise MasterError(f"its /{_FSTAB} is too large for what it should be")
+    lines = fstab.content.read().decode(errors="surrogateescape").splitlines()
+    kept = [line for line in lines if not _is_of_another_partition(line.split())]
+    contents = "".join(f"{line}\n" for line in kept).encode(errors="surrogateescape")
+    return replace(fstab, content=Content.of(contents))
+
+
+def _is_of_another_partition(fields: list[str]) -> bool:
+    return len(fields) > 1 and _LOCAL.match(fields[0]) is not None and fields[1] != "/"
+
+
+def _below(folder: str, entry: Entry) -> Entry:
+    if isinstance(entry, HardLink):
+        return HardLink(f"{folder}/{entry.path}", f"{folder}/{entry.target}")
+    return replace(entry, path=f"{folder}/{entry.path}")
+
+
+def _has_kernel(filesystem: ext.FileSystem, folder: str) -> bool:
+    return any(name.startswith(("vmlinuz", "vmlinux")) for name in filesystem.names(folder))
+
+
+@contextmanager
+def _raw(image: Path, beside: Path) -> Iterator[Path]:
+    """The disk as it is, without the format of a virtual machine."""
+    with image.open("rb") as file:
+        header = file.read(_HEADER.size).ljust(_HEADER.size, b"\0")
+    magic, version, backing, features = _HEADER.unpack(header)
+    if magic != _QCOW2:
+        yield image
+        return
+    if backing or (version > 2 and features & _EXTERNAL_DATA):  # version 2 has no features
+        raise MasterError(
+            "its data is in another file as well, which is not read", "make it one: qemu-img convert -O qcow2"
+        )
+    with NamedTemporaryFile(dir=beside.parent, prefix=f"{beside.name}-disk-") as disk:
+        _run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, disk.name)
+        yield Path(disk.name)
+
+
+def _partitions(disk: Path) -> list[_Partition]:
+    """The partitions of `disk`, its likely root first; all of the disk where it has no table."""
+    size = disk.stat().st_size
+    whole = _Partition(0, size, "")
+    if _is_ext(disk, whole) or any(kind in inspection.KINDS for kind in _kinds(disk, [whole])):
+        return [whole]
+    table = json.loads(_run("sfdisk", "--json", disk)).get("partitiontable", {})
+    sector = int(table.get("sectorsize", 512))
+    found = [_partition(each, sector) for each in table.get("partitions", [])]
+    if any(each.start + each.size > size for each in found):
+        raise MasterError("its partitions end behind the end of the disk", "copy the image again")
+    return sorted(found, key=lambda each: (each.kind not in _ROOT_TYPES, -each.size))
+
+
+def _partition(described: dict[str, Any], sector: int) -> _Partition:
+    return _Partition(int(described["start"]) * sector, int(described["size"]) * sector, str(described.get("type")))
+
+
+def _is_ext(disk: Path, partition: _Partition) -> bool:
+    with disk.open("rb") as file:
+        file.seek(partition.start + _MAGIC_AT)
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def _kinds(disk: Path, partitions: list[_Partition]) -> list[str]:
+    """What blkid(8) says that they are, for as many as it knows."""
+    kinds = []
+    for each in partitions:
+        place = ("--offset", str(each.start), "--size", str(each.size))
+        completed = process.run(
+            ["blkid", "--probe", *place, "--match-tag", "TYPE", "--output", "value", disk], codes=(0, 2, 8)
+        )
+        kinds += [kind for kind in completed.stdout.split() if kind.isprintable()]
+    return kinds
+
+
+@contextmanager
+def _errors(image: Path, beside: Path) -> Iterator[None]:
+    """Errors in the block, with the disk's name instead of what was unpacked beside the file `beside`."""
+    try:
+        yield
+    except GuestfarmError as error:
+        message = re.sub(rf"{re.escape(str(beside))}-[^:]*: ", "", error.message)
+        raise MasterError(f"{image}: {message.removeprefix(f'{image}: ')}", error.hint) from error
+
+
+def _run(program: str, *arguments: str | Path) -> str:
+    if not process.available(program):
+        raise MasterError(
+            f"the program {program} is missing, which reads cloud images",
+            f"on Debian: apt install {_PACKAGES[program]}",
+        )
+    return process.run([program, *arguments]).stdout

@@ -1,0 +1,1 @@
+"""QEMU: a machine that runs, and what is read on its consoles."""

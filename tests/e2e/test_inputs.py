@@ -1,0 +1,54 @@
+"""Inputs that change while they are read are never taken for what was built from them."""
+
+import os
+
+from tests.e2e.conftest import Workshop, write_tar
+
+
+def stub(workshop: Workshop, program: str, command: str) -> dict[str, str]:
+    """The environment in which `program` runs a shell command before it does what it always does."""
+    folder = workshop.folder / "stubs"
+    folder.mkdir()
+    script = folder / program
+    script.write_text(f'#!/bin/sh\n[ "$1" = -V ] || {command}\nexec /usr/sbin/{program} "$@"\n')
+    script.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_a_tar_that_changes_after_it_was_digested(workshop: Workshop) -> None:
+    write_tar(workshop.folder / "other.tar", {"etc": None, "etc/motd": b"changed meanwhile\n"})
+    environment = stub(workshop, "mke2fs", f"cp {workshop.folder}/other.tar {workshop.folder}/debian.tar")
+    run = workshop.doit("populate:*", check=False, environment=environment)
+    assert run.code == 1
+    assert "the master changed while it was read; run doit again" in run.output
+    assert not workshop.path("bases/debian-ext4-16M/root.img").exists()
+    run = workshop.doit("populate:*")
+    assert run.executed == ["master:debian", "populate:debian-ext4-16M"]
+
+
+def test_a_file_that_a_task_depends_on_changes_while_it_runs(workshop: Workshop) -> None:
+    digest = workshop.path("masters/debian/digest")
+    environment = stub(workshop, "e2fsck", f"touch {digest}")
+    run = workshop.doit("populate:*", check=False, environment=environment)
+    assert run.code == 1
+    assert f"{digest} changed while it was read; run doit again" in run.output
+
+
+def test_a_folder_that_changes_while_it_is_read(workshop: Workshop) -> None:
+    folder = workshop.folder / "rootfs"
+    (folder / "etc").mkdir(parents=True)
+    for number in range(2000):
+        (folder / "etc" / f"{number:04}").write_bytes(bytes(4096))
+    workshop.change_list("tar: debian.tar", "directory: rootfs")
+    last = folder / "etc/1999"
+    process = os.fork()
+    if not process:
+        while True:
+            last.write_bytes(os.urandom(4096))
+    try:
+        run = workshop.doit("master:*", check=False)
+    finally:
+        os.kill(process, 9)
+        os.waitpid(process, 0)
+    assert run.code == 1
+    assert f"{last} changed while it was read" in run.output

@@ -1,7 +1,9 @@
 """The errors a user may see: what is wrong, where, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
 
 
 def quoted(text: str) -> str:
@@ -70,3 +72,9 @@ class ListError(GuestfarmError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = sorted(set(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint to the one among `known` that `word` may be a misspelling of; empty where none comes close."""
+    close = get_close_matches(word.lower(), islice(known, 100), 1)  # to compare with more takes long
+    return f"did you mean {quoted(str(close[0]))}?" if close else ""

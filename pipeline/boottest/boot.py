@@ -82,7 +82,9 @@ def run(  # noqa: PLR0913  # a boot is described by as much
     with thrown_away(place.disks, [drive.image for drive in powered.drives], addition) as clones:
         drives = [replace(drive, image=own) for drive, own in zip(powered.drives, clones, strict=True)]
         root, drives[0] = bootable(guest, clones[0], via)
-        seen = session.boot(replace(powered, drives=drives, restarts=restarts[0]), reporters[0], place.log, limits)
+        seen = session.boot(
+            replace(powered, drives=drives, restarts=restarts[0]), reporters[0].signs, place.log, limits
+        )
         facts = inside.read(seen.report)
         found = [*_of_session(guest, seen, reporters[0]), *(checks.of_report(guest, facts) if facts else ())]
         if seen.has_shut_down and not seen.failure:

@@ -7,6 +7,7 @@ from pipeline.image.layer.entries import Entry, Metadata, Symlink, text
 from pipeline.image.layer.tree import Tree, resolve
 from pipeline.model.guest import Guest
 from pipeline.model.virtualization import Firmware
+from pipeline.qemu.session import Signs
 
 SCRIPT = "etc/guestfarm-report"
 """In /etc, which is always on the root file system itself."""
@@ -46,6 +47,11 @@ class Reporter:
     is_systemd: bool = False
     greets: bool = False
     """Whether somebody asks for a login on its console."""
+
+    @property
+    def signs(self) -> Signs:
+        """The signs by which the guest shows that it is up."""
+        return Signs(reports=bool(self.layer), is_report=is_whole, greets=self.greets)
 
 
 def reporter(guest: Guest, tree: Tree, more: Facts | None = None) -> Reporter:

@@ -9,8 +9,7 @@ from pipeline.commands.site_command import SiteCommand, chosen
 from pipeline.engine import ArtifactTask
 from pipeline.engine.state.condition import Condition, conditions
 from pipeline.engine.state.freshness import is_on_request
-from pipeline.errors import GuestfarmError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.model.guest import Guest
 from pipeline.tasks import single_file
 from pipeline.tasks.guest import names

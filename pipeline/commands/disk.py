@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.site_command import chosen
-from pipeline.errors import GuestfarmError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.host.store import Store
 from pipeline.tasks import Site
 

@@ -6,8 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.commands.site_command import SiteCommand
-from pipeline.errors import GuestfarmError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.host import lifecycle, retired
 from pipeline.host.store import Store
 from pipeline.hypervisors.toolstack import BY_HYPERVISOR

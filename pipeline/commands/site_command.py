@@ -13,8 +13,7 @@ from doit.exceptions import InvalidCommand
 from doit.task import Task
 
 from pipeline.engine import may_end_early, user_errors
-from pipeline.errors import GuestfarmError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.model.farm import Farm
 from pipeline.model.guest import Guest
 from pipeline.tasks import Site

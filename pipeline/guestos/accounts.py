@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pipeline.errors import MasterError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import MasterError, did_you_mean, quoted
 from pipeline.guestos.databases import Database, settings
 from pipeline.guestos.errors import Faults
 from pipeline.image.layer.entries import Content, Entry, File, Metadata

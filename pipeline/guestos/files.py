@@ -3,10 +3,9 @@
 import stat
 from collections.abc import Iterator, Sequence
 
-from pipeline.errors import MasterError, quoted
+from pipeline.errors import MasterError, did_you_mean, quoted
 from pipeline.guestlist.keys.file import Walk
 from pipeline.guestlist.keys.user import Read
-from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.guestos.accounts import Accounts
 from pipeline.guestos.errors import Faults
 from pipeline.image.layer.entries import Content, Directory, Entry, File, Metadata, Removal, Symlink

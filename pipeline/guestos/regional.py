@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from pipeline.errors import MasterError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import MasterError, did_you_mean, quoted
 from pipeline.guestos import configuration
 from pipeline.guestos.distribution import Distribution
 from pipeline.image.layer.entries import Entry, Metadata, Removal, Symlink

@@ -3,8 +3,7 @@
 import stat
 from collections.abc import Iterable, Iterator
 
-from pipeline.errors import MasterError, quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import MasterError, did_you_mean, quoted
 from pipeline.guestos.distribution import Distribution
 from pipeline.guestos.errors import Faults
 from pipeline.guestos.unit_files import Install, expanded

@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import GuestfarmError
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import GuestfarmError, did_you_mean
 from pipeline.inputs.files import read
 from pipeline.model.file import Put, PutFile
 from pipeline.model.guest import Guest

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import BinaryIO, NoReturn
 
 from pipeline import process
-from pipeline.boottest import inside
 from pipeline.qemu import console
 from pipeline.qemu.machine import Machine
 
@@ -25,6 +24,22 @@ _KVM = Path("/dev/kvm")
 
 class Interrupted(Exception):  # noqa: N818  # it is no error
     """Somebody wants all guests to end."""
+
+
+def _no_report(_text: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The signs by which a guest shows that it is up."""
+
+    reports: bool = False
+    """Whether it reports on its second serial port, and powers off when it is told anything there."""
+    is_report: Callable[[str], bool] = _no_report
+    """Whether a text from that port is a whole report."""
+    greets: bool = False
+    """Whether its console asks for a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ class Session:
     """What else there is to say of it."""
 
 
-def boot(machine: Machine, reporter: inside.Reporter, log: Path, limits: Limits) -> Session:
+def boot(machine: Machine, signs: Signs, log: Path, limits: Limits) -> Session:
     """Run `machine` until it is up, has reported and is down again, or has failed; its console goes to the file `log`.
 
     By KVM, if that works here, else by emulation. Raises ProcessError if there is no QEMU, and Interrupted.
@@ -63,28 +78,28 @@ def boot(machine: Machine, reporter: inside.Reporter, log: Path, limits: Limits)
     notes = []
     if _KVM.exists():
         if os.access(_KVM, os.R_OK | os.W_OK):
-            session = watch(machine, reporter, log, limits, "kvm")
+            session = watch(machine, signs, log, limits, "kvm")
             if session.console.strip():
                 return session
             notes = [f"KVM runs no guest here, so they were emulated: {session.failure}"]
         else:
             notes = ["KVM is not for this user (see /dev/kvm), so guests were emulated"]
-    session = watch(machine, reporter, log, limits, "tcg")
+    session = watch(machine, signs, log, limits, "tcg")
     session.notes += notes
     return session
 
 
-def watch(machine: Machine, reporter: inside.Reporter, log: Path, limits: Limits, accelerator: str) -> Session:
+def watch(machine: Machine, signs: Signs, log: Path, limits: Limits, accelerator: str) -> Session:
     """The same, by one of QEMU's accelerators alone."""
-    return _Watch(machine, reporter, limits, accelerator).run(log)
+    return _Watch(machine, signs, limits, accelerator).run(log)
 
 
 class _Watch:
     """Reads what a machine says, and decides when it is time for what."""
 
-    def __init__(self, machine: Machine, reporter: inside.Reporter, limits: Limits, accelerator: str) -> None:
+    def __init__(self, machine: Machine, signs: Signs, limits: Limits, accelerator: str) -> None:
         self._machine = machine
-        self._reporter = reporter
+        self._signs = signs
         self._limits = limits
         self._session = Session(accelerator)
         self._selector = selectors.DefaultSelector()
@@ -110,9 +125,9 @@ class _Watch:
 
     def _let_end(self, report: socket.socket) -> None:
         session = self._session
-        if self._reporter.greets:
+        if self._signs.greets:
             self._listen(lambda: session.greeted, _PROMPT)
-        if not self._reporter.layer:
+        if not self._signs.reports:
             return  # there is nobody in it who could be told to power off
         report.sendall(b"power off\n")
         session.has_shut_down = self._listen(lambda: self._has_ended)
@@ -177,7 +192,7 @@ class _Watch:
         self._session.report = text
 
     def _is_up(self) -> bool:
-        return inside.is_whole(self._session.report) if self._reporter.layer else self._session.greeted
+        return self._signs.is_report(self._session.report) if self._signs.reports else self._session.greeted
 
     def _why_not(self, what: str) -> str:
         last = next((line for line in reversed(self._session.console.splitlines()) if line.strip()), "")

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pipeline import guestlist
 from pipeline.errors import GuestfarmError, ListError
+from pipeline.model.addresses import parse_host_part, parse_pool, parse_subnet, pool_of
 from pipeline.model.farm import Farm
 from pipeline.model.mac import derived_mac
 from pipeline.model.network import Nic, NicModel, Route
-from pipeline.model.subnets import parse_host_part, parse_pool, parse_subnet, pool_of
 from tests import schemas
 
 pytestmark = pytest.mark.unit

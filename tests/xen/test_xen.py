@@ -160,7 +160,7 @@ def host(kept: tuple[Workshop, Path], guests: Workshop, tmp_path_factory: pytest
     log = ROOT / "build/logs/xen.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with thrown_away(folder / "disks", [machine.drives[0].image], lambda _: reporter.layer) as (root,):
-        seen = session.watch(dom0.with_root(machine, root), reporter, log, session.Limits(_SECONDS), "tcg")
+        seen = session.watch(dom0.with_root(machine, root), reporter.signs, log, session.Limits(_SECONDS), "tcg")
     (ROOT / "build/logs/xen.report").write_text(seen.report)
     assert not seen.failure, f"{seen.failure}\n{seen.console[-3000:]}\n{seen.report[-3000:]}"
     roots = {name: folder / f"{name}.img" for name in GUESTS}

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from pipeline.guestlist.checks import user as user_checks
 from pipeline.guestlist.keys import role as role_keys
+from pipeline.guestlist.keys import user
 from pipeline.guestlist.keys import user as user_keys
 from pipeline.guestlist.keys.guest import EXTRA, IDENTITY, MASTER
 from pipeline.guestlist.resolve.entries import Entry, Listed
@@ -58,7 +58,7 @@ def _extra(guest: Listed) -> Iterator[Fault]:
 
 def _users(guest: Listed, defaults: Fields, having: Mapping[str, Fields]) -> Iterator[Fault]:
     place = ("guests", guest.name) if user_keys.USERS in guest.own else ("defaults",)
-    for name, fields in user_checks.merged(defaults, having, guest.own).items():
+    for name, fields in user.merged(defaults, having, guest.own).items():
         for key, message in _inexpressible(name, fields):
             short = key.name.rpartition(".")[2]
             yield fault(fields.node(key), message, _HINT, (*place, user_keys.USERS.name, name, short))

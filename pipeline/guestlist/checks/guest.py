@@ -5,7 +5,7 @@ A rule yields what is wrong with a guest. It may raise BrokenError where it meet
 
 from collections.abc import Iterator, Mapping
 
-from pipeline.errors import quoted
+from pipeline.errors import did_you_mean, quoted
 from pipeline.guestlist.keys.guest import (
     GUEST,
     HYPERVISORS,
@@ -24,7 +24,6 @@ from pipeline.guestlist.keys.guest import (
 from pipeline.guestlist.keys.hypervisor import OPTIONS
 from pipeline.guestlist.keys.master import Masters
 from pipeline.guestlist.resolve.entries import Listed
-from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.guestlist.schema.table import Item
 from pipeline.guestlist.syntax.nodes import Fault, Node, Sequence, fault
 from pipeline.model.guest import Guest

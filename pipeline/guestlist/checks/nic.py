@@ -9,19 +9,16 @@ from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, Final
 
-from pipeline.errors import quoted
+from pipeline.errors import did_you_mean, quoted
 from pipeline.guestlist.keys.guest import HYPERVISORS
 from pipeline.guestlist.keys.hypervisor import XEN_TYPE
 from pipeline.guestlist.keys.network import Named, why_unreachable
-from pipeline.guestlist.keys.nic import FIRST, NETWORK, LinkKeys
-from pipeline.guestlist.keys.nic_readers import Asked
+from pipeline.guestlist.keys.nic import FIRST, NETWORK, Asked, LinkKeys
 from pipeline.guestlist.resolve.entries import Listed
 from pipeline.guestlist.resolve.nic import Card
-from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.guestlist.schema.table import BrokenError, Key
 from pipeline.guestlist.syntax.nodes import Fault, Node, Sequence, fault
-from pipeline.model.addresses import Address, Interface, Network, role_in
-from pipeline.model.subnets import HostPart
+from pipeline.model.addresses import Address, HostPart, Interface, Network, role_in
 from pipeline.model.virtualization import XenType
 
 _IPV6_MTU = 1280

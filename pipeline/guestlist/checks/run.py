@@ -14,6 +14,7 @@ from pipeline.guestlist.checks import user as user_checks
 from pipeline.guestlist.keys import file as file_keys
 from pipeline.guestlist.keys import role as role_keys
 from pipeline.guestlist.keys import unit as unit_keys
+from pipeline.guestlist.keys import user
 from pipeline.guestlist.keys.file import Walk
 from pipeline.guestlist.keys.guest import Hypervisors
 from pipeline.guestlist.keys.user import USERS, Read
@@ -89,13 +90,13 @@ def _users(draft: Draft, read: Read | None) -> Iterator[Fault]:
     for name, role in known.items():
         with suppress(BrokenError):
             if role is not None:
-                found = user_checks.check_files(user_checks.given(role), draft.folder, read)
+                found = user_checks.check_files(user.given(role), draft.folder, read)
                 yield from (each.under("roles", name, USERS.name) for each in found)
     with suppress(BrokenError):
         if USERS in draft.defaults:
-            users = user_checks.merged(draft.defaults, {}, Fields({}))
+            users = user.merged(draft.defaults, {}, Fields({}))
             found = user_checks.check(users, draft.defaults.node(USERS))
-            found = chain(found, user_checks.check_files(user_checks.given(draft.defaults), draft.folder, read))
+            found = chain(found, user_checks.check_files(user.given(draft.defaults), draft.folder, read))
             yield from (each.under("defaults", USERS.name) for each in found)
     seen: set[tuple[str, ...]] = set()
     for guest in chain.from_iterable(draft.entries):
@@ -105,10 +106,10 @@ def _users(draft: Draft, read: Read | None) -> Iterator[Fault]:
             if USERS in guest.own or (with_users and tuple(with_users) not in seen):  # others have the defaults'
                 seen.update([] if USERS in guest.own else [tuple(with_users)])
                 yield from user_checks.conflicts(guest.name, with_users, guest.own)
-                users = user_checks.merged(draft.defaults, with_users, guest.own)
+                users = user.merged(draft.defaults, with_users, guest.own)
                 node = guest.own.node(USERS) if USERS in guest.own else guest.fields.node(role_keys.ROLES)
                 found = user_checks.check(users, node)
-                found = chain(found, user_checks.check_files(user_checks.given(guest.own), draft.folder, read))
+                found = chain(found, user_checks.check_files(user.given(guest.own), draft.folder, read))
                 yield from (each.under("guests", guest.name, USERS.name) for each in found)
 
 

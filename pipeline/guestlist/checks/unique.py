@@ -5,7 +5,7 @@ from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 
 from pipeline.errors import quoted
-from pipeline.guestlist.keys.nic_readers import Asked
+from pipeline.guestlist.keys.nic import Asked
 from pipeline.guestlist.resolve.entries import Entry
 from pipeline.guestlist.resolve.nic import Card, Segment
 from pipeline.guestlist.schema.table import BrokenError

@@ -13,33 +13,13 @@ from pipeline.guestlist.keys.user import (
     USER,
     USERS,
     Read,
+    given,
     keys_in,
     needs_password,
     short_name,
 )
 from pipeline.guestlist.schema.table import Fields, Key
 from pipeline.guestlist.syntax.nodes import Fault, Node, fault
-
-
-def given(fields: Fields) -> Mapping[str, Fields | None]:
-    """The users that `fields` have by name. Raises BrokenError."""
-    users = fields[USERS]
-    return {} if users is None else users
-
-
-def merged(defaults: Fields, roles: Mapping[str, Fields], own: Fields) -> dict[str, Fields]:
-    """The users of a guest by name, key by key: its own win over those of its roles, these over those of the defaults.
-
-    Raises BrokenError.
-    """
-    if USERS in own and own[USERS] is None:
-        return {}
-    users: dict[str, Fields | None] = {}
-    for layer in (defaults, *roles.values(), own):
-        for name, fields in given(layer).items():
-            above = users.get(name)
-            users[name] = fields.over(above) if fields is not None and above is not None else fields
-    return {name: fields for name, fields in users.items() if fields is not None}
 
 
 def conflicts(guest: str, roles: Mapping[str, Fields], own: Fields) -> Iterator[Fault]:

@@ -12,11 +12,9 @@ from pipeline.guestlist.keys import master as master_keys
 from pipeline.guestlist.keys import network as network_keys
 from pipeline.guestlist.keys import role as role_keys
 from pipeline.guestlist.keys.names import HOST_NAME, MAX_HOST_NAME, NAME, NETWORK
-from pipeline.guestlist.keys.nic import FIRST
-from pipeline.guestlist.keys.nic_readers import Asked
+from pipeline.guestlist.keys.nic import FIRST, Asked
 from pipeline.guestlist.resolve import draft as schema
-from pipeline.guestlist.schema.combined_readers import Many
-from pipeline.guestlist.schema.readers import Choice, Schema
+from pipeline.guestlist.schema.readers import Choice, Many, Schema
 from pipeline.guestlist.syntax.ranges import RANGE
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

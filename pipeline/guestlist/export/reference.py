@@ -9,9 +9,8 @@ from pipeline.guestlist.keys import master as master_keys
 from pipeline.guestlist.keys import network as network_keys
 from pipeline.guestlist.keys import role as role_keys
 from pipeline.guestlist.resolve import draft as schema
-from pipeline.guestlist.schema.combined_readers import Or
-from pipeline.guestlist.schema.sections import Shorthand
-from pipeline.guestlist.schema.table import REQUIRED, Item, Key, Table
+from pipeline.guestlist.schema.readers import Or
+from pipeline.guestlist.schema.table import REQUIRED, Item, Key, Shorthand, Table
 
 _HEAD: Final = """\
 # guests.yaml

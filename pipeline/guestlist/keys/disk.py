@@ -6,10 +6,8 @@ from typing import Any, Final
 
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.keys import names
-from pipeline.guestlist.schema.combined_readers import Or
-from pipeline.guestlist.schema.readers import Choice, Matching, Parsed, Schema, Size
-from pipeline.guestlist.schema.sections import Section
-from pipeline.guestlist.schema.table import Field, Fields, Key, Table
+from pipeline.guestlist.schema.readers import Choice, Matching, Or, Parsed, Schema, Size
+from pipeline.guestlist.schema.table import Field, Fields, Key, Section, Table
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.model.disk import Allocation, FileSystem
 from pipeline.model.sizes import MIB, TIB

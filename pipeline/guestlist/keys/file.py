@@ -8,10 +8,8 @@ from typing import Final
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.keys import names
 from pipeline.guestlist.keys.user import GROUP_NAME, NAME, Read
-from pipeline.guestlist.schema.combined_readers import Or
-from pipeline.guestlist.schema.readers import Matching, Parsed, Schema, Switch
-from pipeline.guestlist.schema.sections import Section
-from pipeline.guestlist.schema.table import Field, Fields, Key, Table
+from pipeline.guestlist.schema.readers import Matching, Or, Parsed, Schema, Switch
+from pipeline.guestlist.schema.table import Field, Fields, Key, Section, Table
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.model.file import Absent, Put, PutDirectory, PutFile, PutLink, TreeItem
 

@@ -14,10 +14,8 @@ from pipeline.guestlist.keys.role import ROLES
 from pipeline.guestlist.keys.unit import UNITS
 from pipeline.guestlist.keys.user import USERS
 from pipeline.guestlist.keys.variable import VARS
-from pipeline.guestlist.schema.combined_readers import Many, Or
-from pipeline.guestlist.schema.readers import Choice, Number, Size
-from pipeline.guestlist.schema.sections import Section, Shorthand
-from pipeline.guestlist.schema.table import Item, Key, Table
+from pipeline.guestlist.schema.readers import Choice, Many, Number, Or, Size
+from pipeline.guestlist.schema.table import Item, Key, Section, Shorthand, Table
 from pipeline.model.disk import Allocation, FileSystem
 from pipeline.model.guest import Guest
 from pipeline.model.master import Identity

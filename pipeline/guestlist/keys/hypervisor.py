@@ -2,10 +2,8 @@
 
 from typing import Final
 
-from pipeline.guestlist.schema.combined_readers import Or
-from pipeline.guestlist.schema.readers import Choice, Matching
-from pipeline.guestlist.schema.sections import Section
-from pipeline.guestlist.schema.table import Key, Table
+from pipeline.guestlist.schema.readers import Choice, Matching, Or
+from pipeline.guestlist.schema.table import Key, Section, Table
 from pipeline.model.virtualization import Adapter, Boot, Firmware, LibvirtType, XenDevices, XenType
 
 DESCRIPTION: Final[Key[str | None]] = Key(

@@ -9,10 +9,8 @@ from typing import Final
 
 from pipeline.errors import quoted
 from pipeline.guestlist.keys import names, parents
-from pipeline.guestlist.schema.combined_readers import Many
-from pipeline.guestlist.schema.readers import Choice, Parsed
-from pipeline.guestlist.schema.sections import Section
-from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Table
+from pipeline.guestlist.schema.readers import Choice, Many, Parsed
+from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Section, Table
 from pipeline.guestlist.syntax.nodes import Fault, Mapping, Node, ReadingError, Scalar, entries_of, fault, unexpected
 from pipeline.model.master import (
     Bootstrap,

@@ -9,8 +9,7 @@ from typing import Final, TypeVar
 
 from pipeline.guestlist.keys import names
 from pipeline.guestlist.keys.nic import LinkKeys
-from pipeline.guestlist.schema.combined_readers import Many
-from pipeline.guestlist.schema.readers import Parsed
+from pipeline.guestlist.schema.readers import Many, Parsed
 from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Table
 from pipeline.guestlist.syntax.nodes import (
     Fault,
@@ -23,8 +22,19 @@ from pipeline.guestlist.syntax.nodes import (
     fault,
     unexpected,
 )
-from pipeline.model.addresses import ADDRESS_LIKE, Address, Network, parse_address, role_in
-from pipeline.model.subnets import POOL_LIKE, SUBNET_LIKE, Pool, parse_pool, parse_subnet, pool_of
+from pipeline.model.addresses import (
+    ADDRESS_LIKE,
+    POOL_LIKE,
+    SUBNET_LIKE,
+    Address,
+    Network,
+    Pool,
+    parse_address,
+    parse_pool,
+    parse_subnet,
+    pool_of,
+    role_in,
+)
 
 T = TypeVar("T")
 

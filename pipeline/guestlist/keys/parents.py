@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from pipeline.errors import quoted
-from pipeline.guestlist.schema.readers import did_you_mean
+from pipeline.errors import did_you_mean, quoted
 from pipeline.guestlist.syntax.nodes import Fault, Node, fault
 from pipeline.model.master import Image, Master
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import quoted
+from pipeline.errors import did_you_mean, quoted
 from pipeline.guestlist.keys import names
 from pipeline.guestlist.keys import unit as unit_keys
 from pipeline.guestlist.keys.file import FILES, Walk, files_of, put_files, unreadable
 from pipeline.guestlist.keys.unit import UNITS
 from pipeline.guestlist.keys.user import USERS
 from pipeline.guestlist.keys.variable import VARS, variables
-from pipeline.guestlist.schema.combined_readers import Many, Or
-from pipeline.guestlist.schema.readers import Parsed, did_you_mean
+from pipeline.guestlist.schema.readers import Many, Or, Parsed
 from pipeline.guestlist.schema.table import Fields, Key, Table
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, entries_of, fault
 from pipeline.model.role import Role

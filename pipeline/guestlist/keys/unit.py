@@ -3,10 +3,8 @@
 from typing import Final
 
 from pipeline.errors import GuestfarmError, quoted
-from pipeline.guestlist.schema.combined_readers import Many
-from pipeline.guestlist.schema.readers import Parsed
-from pipeline.guestlist.schema.sections import Section
-from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Table
+from pipeline.guestlist.schema.readers import Many, Parsed
+from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Section, Table
 from pipeline.guestlist.syntax.nodes import Fault, fault
 from pipeline.model.role import Units
 from pipeline.model.unit_names import is_valid

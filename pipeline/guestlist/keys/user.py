@@ -8,10 +8,8 @@ from typing import Any, Final
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.keys import names
 from pipeline.guestlist.keys.public_keys import is_written_out, parse_keys
-from pipeline.guestlist.schema.combined_readers import Many, Or
-from pipeline.guestlist.schema.readers import Matching, Number, Parsed, Schema, Switch
-from pipeline.guestlist.schema.sections import Section
-from pipeline.guestlist.schema.table import Field, Fields, Key, Table
+from pipeline.guestlist.schema.readers import Many, Matching, Number, Or, Parsed, Schema, Switch
+from pipeline.guestlist.schema.table import Field, Fields, Key, Section, Table
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault
 from pipeline.model.user import User
 
@@ -213,3 +211,24 @@ def user(name: str, fields: Fields, folder: Path) -> User:
 def short_name(key: Key[Any]) -> str:
     """The key as it is in the list."""
     return key.name.rpartition(".")[2]
+
+
+def given(fields: Fields) -> Mapping[str, Fields | None]:
+    """The users that `fields` have by name. Raises BrokenError."""
+    users = fields[USERS]
+    return {} if users is None else users
+
+
+def merged(defaults: Fields, roles: Mapping[str, Fields], own: Fields) -> dict[str, Fields]:
+    """The users of a guest by name, key by key: its own win over those of its roles, these over those of the defaults.
+
+    Raises BrokenError.
+    """
+    if USERS in own and own[USERS] is None:
+        return {}
+    users: dict[str, Fields | None] = {}
+    for layer in (defaults, *roles.values(), own):
+        for name, fields in given(layer).items():
+            above = users.get(name)
+            users[name] = fields.over(above) if fields is not None and above is not None else fields
+    return {name: fields for name, fields in users.items() if fields is not None}

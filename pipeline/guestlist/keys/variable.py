@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.guestlist.schema.combined_readers import Or
-from pipeline.guestlist.schema.readers import Matching, Schema
+from pipeline.guestlist.schema.readers import Matching, Or, Schema
 from pipeline.guestlist.schema.table import Fields, Key
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, Scalar, Sequence, entries_of, unexpected
 from pipeline.model.role import Variables

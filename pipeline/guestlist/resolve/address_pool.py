@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from pipeline.guestlist.keys.network import Named
-from pipeline.guestlist.keys.nic_readers import Asked
+from pipeline.guestlist.keys.nic import Asked
 from pipeline.guestlist.resolve.nic import Card
 from pipeline.guestlist.schema.table import BrokenError
-from pipeline.model.addresses import Interface
-from pipeline.model.subnets import Pool, interface_at
+from pipeline.model.addresses import Interface, Pool, interface_at
 
 Taken = set[tuple[int, int]]
 """Addresses that are somebody's: version of IP and number."""

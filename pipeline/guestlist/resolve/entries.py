@@ -5,13 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from pipeline.errors import GuestfarmError, quoted
+from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.guestlist.keys.guest import GUEST, KERNEL
 from pipeline.guestlist.keys.names import parse_guest_name
 from pipeline.guestlist.keys.network import Networks
 from pipeline.guestlist.keys.nic import misplaced
 from pipeline.guestlist.resolve.nic import Card, cards_of
-from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.guestlist.schema.table import BrokenError, Fields
 from pipeline.guestlist.syntax.expand import spread, varies, varying_part, with_literal_texts
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault, first_at_each_place

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import cache
 
-from pipeline.guestlist.checks import user as user_checks
 from pipeline.guestlist.keys import disk as disk_keys
 from pipeline.guestlist.keys import file as file_keys
 from pipeline.guestlist.keys import guest as keys
 from pipeline.guestlist.keys import hypervisor as own
 from pipeline.guestlist.keys import role as role_keys
 from pipeline.guestlist.keys import unit as unit_keys
+from pipeline.guestlist.keys import user
 from pipeline.guestlist.keys import user as user_keys
 from pipeline.guestlist.keys import variable as variable_keys
 from pipeline.guestlist.resolve.draft import FARM, IMAGES, Draft
@@ -101,7 +101,7 @@ def _users(draft: Draft) -> Callable[[Listed], tuple[User, ...]]:
         names = listed.fields[role_keys.ROLES]
         given = id(listed.fields[user_keys.USERS]), names
         if given not in made:
-            merged = user_checks.merged(draft.defaults, role_keys.having(names, draft.roles or {}), listed.own)
+            merged = user.merged(draft.defaults, role_keys.having(names, draft.roles or {}), listed.own)
             made[given] = tuple(user_keys.user(name, fields, draft.folder) for name, fields in merged.items())
         return made[given]
 

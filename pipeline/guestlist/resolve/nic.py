@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.guestlist.keys.network import Named, Networks, why_unreachable
-from pipeline.guestlist.keys.nic import LinkKeys, NicKeys, cards_in
-from pipeline.guestlist.keys.nic_readers import Asked, Pin
+from pipeline.guestlist.keys.nic import Asked, LinkKeys, NicKeys, Pin, cards_in
 from pipeline.guestlist.schema.table import BrokenError, Fields, Key
 from pipeline.guestlist.syntax.nodes import Node, Scalar
-from pipeline.model.addresses import Address, Interface
+from pipeline.model.addresses import Address, HostPart, Interface
 from pipeline.model.mac import derived_mac
 from pipeline.model.network import Nic, Route
-from pipeline.model.subnets import HostPart
 
 T = TypeVar("T")
 

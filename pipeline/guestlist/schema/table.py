@@ -6,13 +6,24 @@ the defaults are one dictionary over another, and sections merge key by key.
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
+from pathlib import PurePath
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from pipeline.errors import quoted
-from pipeline.guestlist.schema.readers import Reader, Schema, did_you_mean
-from pipeline.guestlist.schema.written import as_written
-from pipeline.guestlist.syntax.nodes import Entries, Fault, Node, ReadingError, entries_of, fault
+from pipeline.errors import did_you_mean, quoted
+from pipeline.guestlist.schema.readers import Many, Or, Reader, Schema, Size, Switch
+from pipeline.guestlist.syntax.nodes import (
+    Entries,
+    Fault,
+    Mapping,
+    Node,
+    ReadingError,
+    Scalar,
+    entries_of,
+    fault,
+    unexpected,
+)
+from pipeline.model.sizes import format_size
 
 T = TypeVar("T")
 
@@ -206,3 +217,114 @@ class Key(Generic[T]):
         """The key itself, perhaps."""
         if self.default is REQUIRED and self not in fields:
             yield self
+
+
+def as_written(value: object, reader: Reader[Any]) -> Any:  # noqa: ANN401  # whatever JSON has
+    """How the list has a `value` of `reader`; None for what no short text stands for."""
+    written: Any = None
+    match reader, value:
+        case Or(word=word), None:
+            written = word
+        case Or(reader=inner), _:
+            written = as_written(value, inner)
+        case Many(reader=inner), tuple():
+            written = [as_written(each, inner) for each in value]
+        case Size(), int():
+            written = format_size(value)
+        case Switch(), bool():
+            written = "true" if value else "false"
+        case _, StrEnum() | PurePath():
+            written = str(value)
+        case _, bool() | int() | str():
+            written = value
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A key with a mapping of its own."""
+
+    name: str
+    table: Table
+    doc: str
+    short: Key[Any] | None = None
+    """The key that a single text in place of the mapping is for."""
+    optional: bool = False
+    """Whether `none` in place of the mapping says that there is nothing of the kind."""
+
+    @property
+    def schema(self) -> Schema:
+        """The mapping, or what may stand in its place."""
+        forms = [self.table.schema]
+        forms += [self.short.reader.schema] if self.short else []
+        forms += [{"const": "none"}] if self.optional else []
+        return {"description": self.doc, **(forms[0] if len(forms) == 1 else {"anyOf": forms})}
+
+    def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
+        """Read the mapping, or what may stand in its place."""
+        if isinstance(node, Mapping):
+            fields[self.name] = Field(True, node)
+            yield from self.table.read_entries(node.entries, fields)
+        elif self.optional and isinstance(node, Scalar) and node.text == "none":
+            fields[self.name] = Field(False, node)
+        elif self.short and isinstance(node, Scalar):
+            fields[self.name] = Field(True, node)
+            yield from self.short.read(node, fields)
+        else:
+            fields[self.name] = Field(None, node, broken=True)
+            fields.update(self.table.broken(node))
+            yield from unexpected(node, self._form).faults
+
+    def names(self) -> Iterator[str]:
+        """Its own, and those of its keys."""
+        yield self.name
+        yield from self.table.names()
+
+    def missing(self, fields: Fields) -> "Iterator[Key[Any]]":
+        """What is missing in the mapping."""
+        try:
+            if fields.has(self):
+                yield from self.table.missing(fields)
+        except BrokenError:
+            return
+
+    @property
+    def _form(self) -> str:
+        forms = [f"a mapping of {', '.join(self.table.items)}"]
+        if self.short:
+            forms.append(self.short.reader.form)
+        if self.optional:
+            forms.append("none")
+        return ", or ".join(forms)
+
+
+@dataclass(frozen=True, slots=True)
+class Shorthand:
+    """Another place to give a key of a section."""
+
+    name: str
+    key: Key[Any]
+    section: Item
+
+    @property
+    def doc(self) -> str:
+        """What it stands for."""
+        return f"short for {self.key.name}"
+
+    @property
+    def schema(self) -> Schema:
+        """The key's."""
+        return {**self.key.schema, "description": self.doc}
+
+    def read(self, node: Node, fields: dict[str, Field]) -> Iterator[Fault]:
+        """Read the value of the key that this stands for."""
+        fields.setdefault(self.section.name, Field(True, node))
+        yield from self.key.read(node, fields)
+
+    def names(self) -> Iterator[str]:
+        """None: it has no field of its own."""
+        yield from ()
+
+    def missing(self, fields: Fields) -> "Iterator[Key[Any]]":
+        """Nothing: it is the key that is required."""
+        yield from ()

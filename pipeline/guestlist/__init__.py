@@ -11,7 +11,6 @@ From the file down to the model, each module builds on those above it:
     names, masters, disks, guests, spreading, entries, schema   other keys of the list, in tables; ranges become guests
     rules, nic_rules, cloud_init, sharing, checks   what each guest obeys, and what no two may share
     advice             what is worth a warning
-    layout, standing   how to tell that what changed in a list concerns nobody else in it
     model, build       the farm, with every default filled in and every identity derived
     json_schema, reference   the same tables for editors and for people
 """
@@ -31,7 +30,7 @@ from pipeline.guestlist.keys.guest import Hypervisors
 from pipeline.guestlist.keys.user import Read
 from pipeline.guestlist.resolve import draft as schema
 from pipeline.guestlist.resolve import model as build
-from pipeline.guestlist.syntax import layout, source
+from pipeline.guestlist.syntax import source
 from pipeline.guestlist.syntax.nodes import Fault, ReadingError
 from pipeline.model.farm import Farm
 
@@ -96,7 +95,6 @@ def _load(  # noqa: PLR0913, PLR0917  # those of load()
         farm,
         warnings=tuple(warnings),
         driver_needs=tuple(needs_of_drivers),
-        layout=layout.layout_of(document.root, text),
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.errors import Problem
-from pipeline.guestlist.syntax.layout import Layout
 from pipeline.model.guest import Guest
 from pipeline.model.master import Base, Master
 
@@ -39,10 +38,6 @@ class Farm:
     """What is likely to be a mistake, though the list may say it."""
     driver_needs: tuple[DriverNeed, ...] = ()
     """The same, where it depends on what is in masters; each at the first guest that has it."""
-    sizes: tuple[int, ...] = ()
-    """How many guests each entry of the list stands for."""
-    layout: Layout | None = None
-    """Where in the list these entries are, as far as that is plain."""
 
     @property
     def bases(self) -> tuple[Base, ...]:

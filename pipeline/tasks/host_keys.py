@@ -58,7 +58,7 @@ def tasks(site: Site) -> Tasks:
 
 def trust(site: Site) -> Tasks:
     """A task for each format in which all guests' keys are told."""
-    guests = site.known_as
+    guests = [known_hosts.names(guest) for guest in site.guests if guest.host_keys]
     found = {name: site.file_of(name, _PUBLIC) for name, *_ in guests}
     for name, file, doc, render in _FORMATS if found else ():
         yield artifact(

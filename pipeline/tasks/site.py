@@ -1,38 +1,24 @@
 """The site: a farm, and the folder that its artifacts are built in."""
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from pipeline.model.farm import Farm
 from pipeline.model.guest import Guest
 from pipeline.model.master import Base, Derived, Image, Master, Tar
 from pipeline.model.virtualization import XenType
-from pipeline.tasks.outline import Outline
 
 
 class Site:
-    """A farm, which may be one to be loaded when it is asked for, and where in `build` each of its artifacts is."""
+    """A farm, which is read when it is asked for, and where in `build` each of its artifacts is."""
 
-    __slots__ = ("_farm", "_folder", "_narrowed", "_outline", "build", "keys", "text")
-
-    def __init__(
-        self,
-        farm: Farm | Callable[[], Farm],
-        build: Path,
-        keys: Path,
-        text: str = "",
-        outline: Outline | Callable[[], Outline] | None = None,
-    ) -> None:
+    def __init__(self, farm: Farm | Callable[[], Farm], build: Path, keys: Path) -> None:
         self._farm = farm
-        self._outline = outline
-        self._narrowed: Farm | None = None
         self._folder = f"{build / 'guests'}/"
         self.build = build
         self.keys = keys
         """Where guests' SSH host keys are, in a folder for each."""
-        self.text = text
-        """The list."""
 
     def __getstate__(self) -> None:
         raise TypeError("a site may be a large farm: nothing is gained by keeping it elsewhere")
@@ -46,65 +32,42 @@ class Site:
 
     @property
     def guests(self) -> Collection[Guest]:
-        """The guests; where only some are of interest, as narrowed() says, these."""
-        return (self._narrowed or self.farm).guests.values()
-
-    @contextmanager
-    def narrowed(self, excerpt: Farm) -> Iterator[None]:
-        """In the block, only the guests of `excerpt` are of interest."""
-        self._narrowed = excerpt
-        try:
-            yield
-        finally:
-            self._narrowed = None
-
-    @property
-    def outline(self) -> Outline:
-        """What there is to know of all guests; for this the farm is not loaded, where it is known already."""
-        if self._outline is None:
-            self._outline = Outline.of(self.farm, self.text)
-        elif not isinstance(self._outline, Outline):
-            self._outline = self._outline()
-        return self._outline
-
-    @outline.setter
-    def outline(self, outline: Outline) -> None:
-        self._outline = outline
+        """The guests, in the order of the list."""
+        return self.farm.guests.values()
 
     @property
     def name(self) -> str:
         """The farm's name."""
-        return self.outline.name
+        return self.farm.name
 
     @property
     def images(self) -> PurePosixPath:
         """Where the host that runs the guests keeps their disks."""
-        return self.outline.images
+        return self.farm.images
 
-    @property
+    @cached_property
     def bases(self) -> tuple[Base, ...]:
         """Every base that a guest asks for, once, in the order in which guests first ask."""
-        return tuple(dict.fromkeys(share.base for share in self.outline.shares))
+        return self.farm.bases
 
-    @property
+    @cached_property
     def masters(self) -> tuple[Master, ...]:
         """The masters that guests start from, in the order in which they first do, and before each its parents."""
         return tuple(dict.fromkeys(master for base in self.bases for master in _lineage(base.master)))
 
-    @property
+    @cached_property
     def booted_masters(self) -> tuple[Master, ...]:
         """The masters whose own kernel guests boot."""
-        return tuple(dict.fromkeys(share.base.master for share in self.outline.shares if share.boots_its_kernel))
+        return tuple(dict.fromkeys(guest.base.master for guest in self.guests if guest.host_kernel is None))
 
     def xen_types(self, master: Master) -> tuple[XenType, ...]:
-        """What the master's own kernel is under Xen, where guests boot it there."""
-        shares = (share for share in self.outline.shares if share.base.master == master and share.boots_its_kernel)
-        return tuple(sorted({share.xen_type for share in shares if share.xen_type} - {XenType.HVM}))  # which is a PC
-
-    @property
-    def known_as(self) -> list[tuple[str, ...]]:
-        """For each guest that has host keys before it boots, its name and what else it is known as."""
-        return [row.known_as for row in self.outline.rows if row.known_as is not None]
+        """The kinds of Xen guests that boot the master's own kernel directly; HVM guests boot it as a PC does."""
+        types = {
+            guest.xen.type
+            for guest in self.guests
+            if guest.base.master == master and guest.host_kernel is None and "xen" in guest.hypervisors
+        }
+        return tuple(sorted(types - {XenType.HVM}))
 
     def digest(self, master: Master) -> Path:
         """What the master holds, in a few words; it changes when the contents do."""

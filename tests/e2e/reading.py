@@ -12,13 +12,13 @@ _MARK = "read, guests: "
 _WITNESS = f"""
 import sys
 from doit.doit_cmd import DoitMain
-from pipeline import farm
-load = farm.load
+from pipeline import guestlist
+load = guestlist.load
 def telling(*arguments, **options):
     loaded = load(*arguments, **options)
     print({_MARK!r}, len(loaded.guests), sep="", flush=True)
     return loaded
-farm.load = telling
+guestlist.load = telling
 sys.exit(DoitMain().run(sys.argv[1:]))
 """
 

@@ -5,7 +5,7 @@ What they would list is in a catalogue, if nothing has changed. Then they are ca
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import cached_property, wraps
 
@@ -18,10 +18,6 @@ from pipeline.engine.state.catalogue import Catalogue, Entry
 from pipeline.errors import GuestfarmError, Problem
 from pipeline.model.farm import DriverNeed
 
-_FEW = 30
-"""As many guests are read one by one: about then, to read the whole list takes no longer."""
-Narrowed = Callable[[str | None], AbstractContextManager[bool]]
-"""See use()."""
 _COMPARED = Entry._fields.index("asked")
 """Functions may be other objects each time, so of an entry only what comes before them is compared."""
 
@@ -32,7 +28,6 @@ class _Loading:
     sources: dict[str, str]
     """The file that each group's creator is in."""
     catalogue: Catalogue | None = None
-    narrowed: Narrowed
     wanted: Sequence[str] | None
     """What the user named on the command line; nothing: what is made without being named; None: everything."""
 
@@ -87,14 +82,9 @@ class _Loading:
 _loading = _Loading()
 
 
-def use(catalogue: Catalogue, narrowed: Narrowed) -> None:
-    """Take what `catalogue` knows for what creators would list, and note there what they do list.
-
-    In a block of `narrowed(guest)`, creators list what is no guest's, and of guests only this one; without a name, only
-    those that have changed since the catalogue was made. It says whether that is so: if not, they list everything.
-    """
+def use(catalogue: Catalogue) -> None:
+    """Take what `catalogue` knows for what creators would list, and note there what they do list."""
     _loading.catalogue = catalogue
-    _loading.narrowed = staticmethod(narrowed)
 
 
 def notes() -> Sequence[Problem | DriverNeed]:
@@ -177,8 +167,6 @@ def _no_garbage_collection() -> Iterator[None]:
 def _tasks(group: str, source: str, creator: Callable[[], Tasks]) -> Iterable[ArtifactTask]:
     catalogue = _loading.catalogue
     entries = catalogue.entries(group, source) if catalogue else None
-    if catalogue is not None and entries is None:
-        entries = _renewed(group, source, creator, catalogue)
     if catalogue is None or entries is None:
         made = [ArtifactTask.of(group, artifact) for artifact in creator()]
         if catalogue:
@@ -188,46 +176,23 @@ def _tasks(group: str, source: str, creator: Callable[[], Tasks]) -> Iterable[Ar
     return [ArtifactTask.listed(group, entry, listed) for entry in entries if _loading.takes(group, entry)]
 
 
-def _renewed(group: str, source: str, creator: Callable[[], Tasks], catalogue: Catalogue) -> list[Entry] | None:
-    """What a creator would list, if all but some guests are what they were before."""
-    before = catalogue.entries_before(group, source)
-    if before is None:
-        return None
-    with _loading.narrowed(None) as is_narrow:
-        now = [entry_of(artifact) for artifact in creator()]
-    if not is_narrow:
-        return None
-    names = {entry.name for entry in now}
-    entries = catalogue.in_order([*(entry for entry in before if entry.name not in names), *now])
-    catalogue.note(group, source, entries)
-    return entries
-
-
 class _Listed:
-    """The artifacts of a group: of the guest that one is asked for of; and all of them, from when several were."""
+    """The artifacts of a group, which are listed when the first of them is asked for."""
 
     def __init__(self, group: str, creator: Callable[[], Tasks], catalogue: Catalogue) -> None:
         self._group = group
         self._creator = creator
         self._catalogue = catalogue
-        self._found: dict[str, Artifact] = {}
-        self._guests = 0
+
+    @cached_property
+    def _found(self) -> dict[str, Artifact]:
+        return {artifact.name: artifact for artifact in self._creator()}
 
     def __call__(self, entry: Entry) -> Artifact:
         """The artifact of which `entry` is what was known. If it is no longer so, that is shown, and ends doit."""
         with user_errors():
-            if entry.name not in self._found:
-                self._find(entry.guest)
             artifact = self._found.get(entry.name)
             if artifact is None or entry_of(artifact)[:_COMPARED] != entry[:_COMPARED]:
                 self._catalogue.forget(self._group)
                 raise GuestfarmError(f"what {self._group}:{entry.name} is made of has just changed", "run doit again")
             return artifact
-
-    def _find(self, guest: str | None) -> None:
-        self._guests += 1
-        if self._guests > _FEW:
-            self._found = {artifact.name: artifact for artifact in self._creator()}
-            return
-        with _loading.narrowed(guest or ""):
-            self._found.update((artifact.name, artifact) for artifact in self._creator())

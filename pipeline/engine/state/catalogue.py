@@ -1,8 +1,7 @@
 """What artifacts there are, kept from one run to the next: to find out anew takes a second for each 10,000 guests.
 
 A catalogue is good for one guest list, one version of our code, of Python and of the libraries that read the list, one
-folder to build in, and the files that were looked at when the list was read. If any of them changed, it is made anew;
-but for the list, of which those guests that did not change can be taken over.
+folder to build in, and the files that were looked at when the list was read. If any of them changed, it is made again.
 It holds no answers that tools or files give: what has to be asked, as the version of mkfs, is asked by each run.
 
 Python's own formats are read in no time, but only from friends: they can crash Python, or run programs. So a catalogue
@@ -16,7 +15,7 @@ import pickle
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -67,63 +66,22 @@ class Catalogue:
         is_good = known is not None and all(_stamp(path) == stamp for path, stamp in files)
         self.is_known = is_good and known == self._text
         """Whether the list was read before, and nothing has changed that it depends on."""
-        self.is_related = is_good and known != self._text
-        """Whether another list was read before, and nothing else has changed that this one depends on."""
         self.warnings: Sequence[Note] = pickle.loads(warnings) if is_good else ()  # noqa: S301  # our own file
         """What was found in the list that is, or depending on masters may be, a mistake."""
         self._entries: dict[str, list[Entry] | None] = {}
-        self._before: tuple[bytes, list[tuple[str, Any]]] | None = (
-            (known, files) if known is not None and self.is_related else None
-        )
-        self._order: dict[str, int] = {}
-        self._changed: Collection[str] = ()
 
-    def note_list(self, files: Iterable[Path], warnings: Sequence[Note], outline: object) -> None:
-        """Note that the list has no mistakes, but for `warnings`, and the `files` that were looked at to know that.
-
-        `outline` is whatever is to be kept with it.
-        """
-        self._before = None
-        self._note_list([(str(path), _stamp(str(path))) for path in files], warnings, outline)
-
-    def note_change(
-        self,
-        files: Iterable[Path],
-        warnings: Sequence[Note],
-        guests: Iterable[str],
-        changed: Collection[str],
-        outline: object,
-    ) -> None:
-        """Note the same of a list that differs from the one before in the guests `changed`.
-
-        It has now these `guests`, in that order. What is known of those that did not change stays so.
-        """
-        self._order = {guest: number for number, guest in enumerate(guests)}
-        self._changed = changed
-        more = {str(path): _stamp(str(path)) for path in files}
-        self._note_list([*(dict(self._files) | more).items()], warnings, outline)
-
-    def outline(self) -> Any:  # noqa: ANN401  # whatever was kept
-        """What was kept with the list, or with that before it; None if that is lost."""
-        pickled = self._load("outline", self._key_of_list())
-        return None if pickled is None else pickle.loads(pickled)  # noqa: S301  # our own file
+    def note_list(self, files: Iterable[Path], warnings: Sequence[Note]) -> None:
+        """Note that the list has no mistakes, but for `warnings`, and the `files` that were looked at to know that."""
+        self._files = [(str(path), _stamp(str(path))) for path in files]
+        self.is_known = True
+        self.warnings = warnings
+        self._save("list", self._basis, (self._text, self._files, pickle.dumps(warnings)))
 
     def entries(self, group: str, source: str) -> list[Entry] | None:
         """The artifacts of the `group` that a function in the file `source` lists, if that is known."""
         if self.is_known and group not in self._entries:
-            self._entries[group] = self._load_entries(group, self._key_of(source, self._text, self._files))
+            self._entries[group] = self._load_entries(group, self._key_of(source))
         return self._entries.get(group)
-
-    def entries_before(self, group: str, source: str) -> list[Entry] | None:
-        """Those before the list changed, of the guests that did not; None if there is no such."""
-        if self._before is None:
-            return None
-        found = self._load_entries(group, self._key_of(source, *self._before))
-        return found and [entry for entry in found if entry.guest is not None and entry.guest not in self._changed]
-
-    def in_order(self, entries: Iterable[Entry]) -> list[Entry]:
-        """These artifacts in the order of the list, after those that are no guest's, and before those on request."""
-        return sorted(entries, key=lambda entry: (entry.on_request, self._order.get(entry.guest or "", -1)))
 
     def note(self, group: str, source: str, entries: Iterable[Entry]) -> None:
         """Keep the artifacts of a group for later runs."""
@@ -135,7 +93,7 @@ class Catalogue:
             pickled = pickle.dumps(list(numbers))
         except (pickle.PicklingError, AttributeError, TypeError):  # a function that has no name of its own
             return
-        self._save(f"group-{group}", self._key_of(source, self._text, self._files), (rows, pickled))
+        self._save(f"group-{group}", self._key_of(source), (rows, pickled))
 
     def forget(self, group: str) -> None:
         """Have the artifacts of a group listed anew."""
@@ -161,13 +119,6 @@ class Catalogue:
                     draft.unlink()
         self._unsaved.clear()
 
-    def _note_list(self, files: list[tuple[str, Any]], warnings: Sequence[Note], outline: object) -> None:
-        self._files = files
-        self.is_known = True
-        self.warnings = warnings
-        self._save("list", self._basis, (self._text, files, pickle.dumps(warnings)))
-        self._save("outline", self._key_of_list(), pickle.dumps(outline))
-
     def _load_entries(self, group: str, key: bytes) -> list[Entry] | None:
         found = self._load(f"group-{group}", key)
         if found is None:
@@ -176,12 +127,8 @@ class Catalogue:
         asked = pickle.loads(pickled)  # noqa: S301  # it is our own file: see above
         return [Entry._make((*row[:-1], asked[row[-1]])) for row in rows]
 
-    def _key_of_list(self) -> bytes:
-        text = self._text if self.is_known or self._before is None else self._before[0]
-        return _digest(self._basis + text)
-
-    def _key_of(self, source: str, text: bytes, files: Sequence[tuple[str, Any]]) -> bytes:
-        return _digest(repr((self._basis, text, files, source, _stamp(source))).encode())
+    def _key_of(self, source: str) -> bytes:
+        return _digest(repr((self._basis, self._text, self._files, source, _stamp(source))).encode())
 
     def _load(self, name: str, key: bytes) -> Any:  # noqa: ANN401  # what was saved
         try:

@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 
-from pipeline.errors import Problem, quoted
+from pipeline.errors import quoted
 from pipeline.guestlist.keys.guest import HYPERVISORS, Hypervisors
 from pipeline.guestlist.resolve.entries import Entry, Listed
 from pipeline.guestlist.schema.table import BrokenError
-from pipeline.guestlist.syntax.layout import Change
 from pipeline.guestlist.syntax.nodes import Fault, fault, first_at_each_place
-from pipeline.model.farm import DriverNeed, Farm, Note
+from pipeline.model.farm import DriverNeed, Farm
 from pipeline.model.mac import XEN_OUI
 
 
@@ -34,45 +32,6 @@ def driver_needs(entries: Iterable[Entry], farm: Farm, hypervisors: Hypervisors,
                 about = _hypervisors_of(listed, message, "install another in the master, as Debian's linux-image-amd64")
                 names = frozenset(driver.replace("-", "_") for driver in drivers)
                 yield DriverNeed(master, name, names, about.problem(file))
-
-
-def renewed(known: Iterable[Note], found: Iterable[Note], change: Change) -> list[Note] | None:
-    """What there is to note of a list after a change of it, when `known` was before, and `found` is of its excerpt.
-
-    None if that cannot be said without a look at the whole list: who the first guest is that needs some driver.
-    """
-    now: dict[object, Note] = {}
-    lost: set[object] = set()
-    for note in known:
-        line = change.line_now(_problem(note).place.line)
-        if line is not None:
-            now[_subject(note)] = _at(note, line)
-        elif isinstance(note, DriverNeed):
-            lost.add(_subject(note))
-    for note in found:
-        moved = _at(note, change.line_of_excerpt(_problem(note).place.line))
-        subject = _subject(moved)
-        lost.discard(subject)
-        now[subject] = min(now.get(subject, moved), moved, key=lambda each: _problem(each).place)
-    return None if lost else sorted(now.values(), key=_order)
-
-
-def _subject(note: Note) -> object:
-    return note if isinstance(note, Problem) else (note.master, note.hypervisor, note.drivers)
-
-
-def _problem(note: Note) -> Problem:
-    return note if isinstance(note, Problem) else note.problem
-
-
-def _order(note: Note) -> tuple[bool, Problem]:
-    return isinstance(note, DriverNeed), _problem(note)
-
-
-def _at(note: Note, line: int) -> Note:
-    problem = _problem(note)
-    moved = replace(problem, place=replace(problem.place, line=line))
-    return moved if isinstance(note, Problem) else replace(note, problem=moved)
 
 
 def _hypervisors_of(guest: Listed, message: str, hint: str) -> Fault:

@@ -89,7 +89,6 @@ def farm(draft: Draft) -> Farm:
         images=draft.fields[IMAGES],
         masters=masters,
         guests={listed.name: guest(listed) for entry in draft.entries for listed in entry},
-        sizes=tuple(map(len, draft.entries)),
     )
 
 

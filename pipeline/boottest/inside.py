@@ -13,7 +13,7 @@ SCRIPT = "etc/guestfarm-report"
 """In /etc, which is always on the root file system itself."""
 
 AUTORELABEL = ".autorelabel"
-"""Where it is, SELinux labels all files at the first boot, and the guest starts again; see system/selinux.py."""
+"""Where it is, SELinux labels all files at the first boot, and the guest starts again; see guestos/selinux.py."""
 
 _HEADING = "=== "
 _END = "that is all"

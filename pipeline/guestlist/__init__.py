@@ -1,18 +1,11 @@
-"""What a farm is: the guest list, read and checked, as plain values. Knows no tool, no image and no doit.
+"""Reads and checks guests.yaml, and resolves it to a farm of plain values. Knows no tool, no image and no doit.
 
-From the file down to the model, each module builds on those above it:
-
-    units, ranges, mac, identity, addresses   what small texts mean, and what is derived from names
-    nodes, source      YAML as text that knows its line and column; source opens the file
-    readers, combined_readers, written   nodes as typed values, and back
-    table, sections    the keys of a mapping declared as a table
-    public_keys, users the keys of users, and of their SSH keys
-    subnets, nic_readers, nics, networks, cards, addressing   network cards, networks to use, addresses from pools
-    names, masters, disks, guests, spreading, entries, schema   other keys of the list, in tables; ranges become guests
-    rules, nic_rules, cloud_init, sharing, checks   what each guest obeys, and what no two may share
-    advice             what is worth a warning
-    model, build       the farm, with every default filled in and every identity derived
-    json_schema, reference   the same tables for editors and for people
+    syntax    YAML as text that knows its line and column, and ranges of names
+    schema    the keys of a mapping declared as a table, and the readers that turn text into typed values
+    keys      the tables of guests.yaml: one module for each kind of thing that has keys
+    resolve   from entries to the farm: ranges, defaults, addresses, identities
+    checks    what a guest must obey, what no two guests may share, and what is worth a warning
+    export    the same tables for editors, people and other programs
 """
 
 import gc

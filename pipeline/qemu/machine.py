@@ -1,4 +1,4 @@
-"""Machines: what QEMU is told of a guest, which has its devices in the places where hypervisor/pc.py puts them."""
+"""Machines: what QEMU is told of a guest, which has its devices in the places where hypervisors/pc.py puts them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """A disk, and the number of its place; see hypervisor/files.py."""
+    """A disk, and the number of its place; see hypervisors/files.py."""
 
     number: int
     image: Path

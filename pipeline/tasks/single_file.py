@@ -14,7 +14,7 @@ from pipeline.tasks import header
 from pipeline.tasks.site import Site
 
 _WHOLE = "whole"
-"""A name that no other disk of a guest may have, see farm/disks.py."""
+"""A name that no other disk of a guest may have, see guestlist/keys/disk.py."""
 
 
 def wholes(site: Site) -> Tasks:

@@ -16,7 +16,7 @@ PREPARED = """
 import multiprocessing, os, signal, threading, time
 from multiprocessing import queues, util
 from doit import runner
-from pipeline.doit_glue import processes
+from pipeline.engine.run import processes
 processes.prepare()
 """
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 
 READ_WHILE_IT_CLOSES = """
 import sys, threading
-from pipeline.doit_glue.state import State
+from pipeline.engine.state.state import State
 for _ in range(100):
     state = State(sys.argv[1], None)
     reading = threading.Event()

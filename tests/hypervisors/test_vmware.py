@@ -16,7 +16,7 @@ from tests.guests import BASE, DOMAIN_UUID, MIB, guest, nic
 from tests.hypervisors.files import FILES, files_in
 from tests.machine import PATH, need_programs, run
 
-# Where VMware documents them is said in hypervisor/vmware.py.
+# Where VMware documents them is said in hypervisors/vmware.py.
 DOCUMENTED = {
     r"\.encoding": "UTF-8",
     r"config\.version": "8",

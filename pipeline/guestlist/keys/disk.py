@@ -13,7 +13,7 @@ from pipeline.model.disk import Allocation, FileSystem
 from pipeline.model.sizes import MIB, TIB
 
 MAX_DISKS = 10
-"""As many as have a place of their own on the PC's bus before the network cards, see hypervisor/pc.py."""
+"""As many as have a place of their own on the PC's bus before the network cards, see hypervisors/pc.py."""
 
 _NAME = Matching(
     "the name of a disk like data",

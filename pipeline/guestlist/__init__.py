@@ -6,6 +6,8 @@
     resolve   from entries to the farm: ranges, defaults, addresses, identities
     checks    what a guest must obey, what no two guests may share, and what is worth a warning
     export    the same tables for editors, people and other programs
+
+Each of these builds on those above it; checks and export stand side by side.
 """
 
 import gc

@@ -15,7 +15,7 @@ MACHINE = "q35"
 # Places on the first PCI bus, so that no device moves when another comes or goes. q35 itself takes 0 and 31.
 BALLOON_SLOT = 3
 FIRST_DISK_SLOT = 4  # root, swap, and the others, MAX_DISKS of guestlist/keys/disk.py
-FIRST_NIC_SLOT = 16  # up to MAX_NICS of guestlist/keys/nic.py; the seed comes right after them, by its number among disks
+FIRST_NIC_SLOT = 16  # MAX_NICS of guestlist/keys/nic.py follow; the seed comes next, by its number among disks
 BOOT_DISK_SLOT = 28  # after all others, so that Linux calls the root disk vda as ever
 
 OVMF_CODE, OVMF_VARIABLES = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"

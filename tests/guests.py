@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pipeline.hypervisors import BY_NAME
+from pipeline.hypervisors.libvirt import LibvirtOptions
+from pipeline.hypervisors.qemu import QemuOptions
+from pipeline.hypervisors.vmware import VmwareOptions
+from pipeline.hypervisors.xen import XenOptions
 from pipeline.model.disk import Allocation, FileSystem
 from pipeline.model.guest import Guest
 from pipeline.model.master import Base, Master, Tar
 from pipeline.model.network import Nic
-from pipeline.model.virtualization import Action, Libvirt, LibvirtType, Xen, XenDevices, XenType
+from pipeline.model.virtualization import Action
 
 MIB = 1 << 20
 MASTER = Master(name="debian", source=Tar(path=Path("debian.tar")))
@@ -55,8 +60,7 @@ GUEST = Guest(
     on_poweroff=Action.DESTROY,
     on_reboot=Action.RESTART,
     on_crash=Action.DESTROY,
-    xen=Xen(type=XenType.PV, device_names=XenDevices.XVDA1),
-    libvirt=Libvirt(type=LibvirtType.KVM),
+    options={"xen": XenOptions(), "libvirt": LibvirtOptions(), "qemu": QemuOptions(), "vmware": VmwareOptions()},
     uuid=DOMAIN_UUID,
     root_uuid=ROOT_UUID,
     swap_uuid=SWAP_UUID,
@@ -68,5 +72,6 @@ GUEST = Guest(
 
 
 def guest(**changes: Any) -> Guest:
-    """deb01, with changes."""
-    return replace(GUEST, **changes)
+    """deb01, with changes; those of a hypervisor's options have its name."""
+    options = {name: changes.pop(name) for name in BY_NAME if name in changes}
+    return replace(GUEST, **changes, options={**GUEST.options, **options})

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from pipeline import hypervisors as hypervisor
 from pipeline.guestlist.export.json_schema import json_schema
+from pipeline.hypervisors import BY_NAME
 
 
 class _Core(yaml.SafeLoader):
@@ -29,22 +29,21 @@ _Core.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 @cache
-def validator(*hypervisors: str) -> Draft202012Validator:
+def validator() -> Draft202012Validator:
     """What checks lists."""
-    schema = json_schema(hypervisors)
+    schema = json_schema(BY_NAME)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
 
-def errors(text: str, *hypervisors: str) -> list[str]:
+def errors(text: str) -> list[str]:
     """What an editor underlines in the list `text`, as paths of keys."""
     document: Any = yaml.load(text, _Core)
-    found = validator(*hypervisors).iter_errors(document)
+    found = validator().iter_errors(document)
     return sorted("/".join(map(str, error.absolute_path)) for error in found)
 
 
 def check(text: str) -> None:
     """See that an editor underlines nothing in the good list `text`."""
     document: Any = yaml.load(text, _Core)
-    names = hypervisor.BY_NAME if "hypervisors" in text else ()
-    assert not [f"{error.json_path}: {error.message}" for error in validator(*names).iter_errors(document)], text
+    assert not [f"{error.json_path}: {error.message}" for error in validator().iter_errors(document)], text

@@ -11,7 +11,7 @@ from pipeline.boottest.disk import Via, bootable
 from pipeline.boottest.overlay import thrown_away
 from pipeline.errors import GuestfarmError, HostError, ProcessError
 from pipeline.hypervisors import pc
-from pipeline.hypervisors.files import Files
+from pipeline.hypervisors.base import Files
 from pipeline.image.layer.entries import Layer
 from pipeline.image.layer.tree import Tree
 from pipeline.model.guest import Guest

@@ -36,9 +36,7 @@ class Inventory(Command):  # type: ignore[misc]  # doit has no types
     def execute(self, opt_values: dict[str, Any], pos_args: Sequence[str]) -> int:
         """Print it, or write it to a file."""
         with may_end_early(), user_errors():
-            loaded = guestlist.load(
-                Path(doit.get_var("guests") or "guests.yaml"), hypervisors=hypervisors.INEXPRESSIBLE
-            )
+            loaded = guestlist.load(Path(doit.get_var("guests") or "guests.yaml"), hypervisors=hypervisors.BY_NAME)
             text = FORMATS[opt_values["format"]](loaded, chosen(loaded, pos_args))
             put(text, Path(opt_values["output"] or "-"))
         return 0

@@ -9,7 +9,7 @@ from pipeline.commands.site_command import SiteCommand
 from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.host import lifecycle, retired
 from pipeline.host.store import Store
-from pipeline.hypervisors.toolstack import BY_HYPERVISOR
+from pipeline.host.toolstacks import BY_HYPERVISOR
 from pipeline.signals import INTERRUPTED
 
 _CONSOLE = {

@@ -14,7 +14,7 @@ from pipeline.engine import ArtifactTask
 from pipeline.errors import GuestfarmError
 from pipeline.host.receipt import Receipt
 from pipeline.host.store import Deployed
-from pipeline.hypervisors.toolstack import present
+from pipeline.host.toolstacks import present
 from pipeline.image.files import usage
 from pipeline.model.guest import Guest
 from pipeline.model.sizes import approximate_size, format_size

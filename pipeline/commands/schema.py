@@ -39,5 +39,5 @@ class Schema(Command):  # type: ignore[misc]  # doit has no types
             if pos_args:
                 raise GuestfarmError(f"unknown argument '{pos_args[0]}'", "to write a file, use doit schema -o FILE")
             schema = json.dumps(json_schema(hypervisors.BY_NAME), indent=2, ensure_ascii=False) + "\n"
-            put(reference() if opt_values["markdown"] else schema, Path(opt_values["output"] or "-"))
+            put(reference(hypervisors.BY_NAME) if opt_values["markdown"] else schema, Path(opt_values["output"] or "-"))
         return 0

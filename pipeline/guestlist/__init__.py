@@ -21,7 +21,7 @@ from pipeline.errors import ListError
 from pipeline.guestlist.checks import run as checks
 from pipeline.guestlist.checks import warnings as advice
 from pipeline.guestlist.keys.file import Walk
-from pipeline.guestlist.keys.guest import Hypervisors
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.keys.user import Read
 from pipeline.guestlist.resolve import draft as schema
 from pipeline.guestlist.resolve import model as build
@@ -75,11 +75,11 @@ def _load(  # noqa: PLR0913, PLR0917  # those of load()
         document = source.parse(text)
     except ReadingError as error:
         raise _list_error(path, error.faults) from error
-    draft, faults = schema.read(document.root, path.absolute().parent)
+    draft, faults = schema.read(document.root, path.absolute().parent, hypervisors or {})
     faults = [*document.faults, *faults, *checks.check(draft, needs, hypervisors, read, walk)]
     if faults:
         raise _list_error(path, faults)
-    farm = build.farm(draft)
+    farm = build.farm(draft, hypervisors or {})
     if faults := checks.refused(draft, farm, hypervisors or {}):
         raise _list_error(path, faults)
     warnings = sorted(fault.problem(str(path)) for fault in advice.advise(draft.entries))

@@ -10,7 +10,8 @@ from pipeline.errors import GuestfarmError, HostError
 from pipeline.host.lock import locked
 from pipeline.host.offline import check_down
 from pipeline.host.store import Deployed, Store
-from pipeline.hypervisors.toolstack import BY_HYPERVISOR, Argv, Toolstack, states
+from pipeline.host.toolstacks import BY_HYPERVISOR, states
+from pipeline.hypervisors.toolstack import Argv, Toolstack
 from pipeline.image.files.usage import check_unmounted
 
 Say = Callable[[str], object]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.host.lock import FOLDER, locked
-from pipeline.hypervisors.toolstack import check_stopped
+from pipeline.host.toolstacks import check_stopped
 from pipeline.image.files.usage import check_idle
 
 

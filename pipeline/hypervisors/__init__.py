@@ -1,53 +1,26 @@
-"""Hypervisors: the text that makes each of them run a guest. One module each, behind one small interface.
+"""Hypervisors: the text that makes each of them run a guest, and the toolstack that runs it. One module each.
 
-A hypervisor's module has `suffix`, that of its configuration's file name; `executable`, whether that is a program;
-`render(guest, files)`, the configuration, and `descriptors(guest, files)`, other files that it takes; `start(guest)`,
-what the guest is started by, and `drivers(guest)`, what its kernel needs to find its disks. `inexpressible` are the
-keys of the list that it has nothing for, and `refusals(guest)` what it cannot do for a guest. `pc` is what two of them
-have in common.
+A module of this package that defines a subclass of base.Hypervisor adds a hypervisor; see there for what it has.
+`pc` is what two of them have in common.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 
-from pipeline.guestlist.keys.guest import Hypervisors, Limits, Refusal
-from pipeline.guestlist.schema.table import Key
-from pipeline.hypervisors import libvirt, qemu, vmware, xen
-from pipeline.hypervisors.files import Files
-from pipeline.hypervisors.start import Start, arguments
+from pipeline.hypervisors.base import Files, Hypervisor, KernelNeed, Start, arguments
 from pipeline.model.guest import Guest
 
 RECIPE = 1
 """Raise it when the same guest gets another configuration: what was rendered by an older recipe is stale."""
 
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
-class Hypervisor(Protocol):
-    """What a module here offers."""
-
-    suffix: str
-    executable: bool
-    inexpressible: Collection[Key[Any]]
-
-    def render(self, guest: Guest, files: Files) -> str:
-        """The configuration of `guest`."""
-
-    def descriptors(self, guest: Guest, files: Files) -> Mapping[str, str]:
-        """The other files of the configuration, by their names."""
-
-    def start(self, guest: Guest) -> Start:
-        """What `guest` is started by."""
-
-    def refusals(self, guest: Guest) -> Iterable[Refusal]:
-        """What it cannot do for `guest`."""
-
-    def drivers(self, guest: Guest) -> Collection[str]:
-        """The kernel modules of which `guest` needs one to find its disks."""
-
-
-BY_NAME: Mapping[str, Hypervisor] = {"xen": xen, "libvirt": libvirt, "qemu": qemu, "vmware": vmware}
-INEXPRESSIBLE: Hypervisors = {
-    name: Limits(module.inexpressible, module.refusals, module.drivers) for name, module in BY_NAME.items()
+BY_NAME: Mapping[str, Hypervisor] = {
+    each.name: each() for each in sorted(Hypervisor.__subclasses__(), key=lambda each: each.name)
 }
+"""The hypervisors that guests can be configured for."""
 
 
 def starts(guest: Guest) -> frozenset[Start]:
@@ -55,4 +28,4 @@ def starts(guest: Guest) -> frozenset[Start]:
     return frozenset(BY_NAME[name].start(guest) for name in guest.hypervisors)
 
 
-__all__ = ["BY_NAME", "INEXPRESSIBLE", "RECIPE", "Files", "Hypervisor", "Start", "arguments", "starts"]
+__all__ = ["BY_NAME", "RECIPE", "Files", "Hypervisor", "KernelNeed", "Start", "arguments", "starts"]

@@ -1,57 +1,96 @@
 """libvirt: domain XML (https://libvirt.org/formatdomain.html), for a guest that boots its kernel, or a boot disk."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from string import ascii_lowercase
-from typing import Any
+from typing import ClassVar, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from pipeline.guestlist.keys.guest import Refusal
-from pipeline.guestlist.schema.table import Key
-from pipeline.hypervisors import pc
-from pipeline.hypervisors.files import Files
-from pipeline.hypervisors.start import Start
+from pipeline.guestlist.keys.hypervisor import Refusal
+from pipeline.guestlist.schema.readers import Choice
+from pipeline.guestlist.schema.table import Fields, Key, Section, Table
+from pipeline.hypervisors import pc, virsh
+from pipeline.hypervisors.base import Files, Hypervisor, Start
+from pipeline.hypervisors.toolstack import Toolstack
 from pipeline.model.guest import Guest
 from pipeline.model.network import NicModel
 from pipeline.model.sizes import MIB
-from pipeline.model.virtualization import Firmware
-
-suffix = "xml"
-executable = False
-inexpressible: Collection[Key[Any]] = ()
-drivers, descriptors = pc.drivers, pc.descriptors
+from pipeline.model.virtualization import Boot, Firmware
 
 
-def start(guest: Guest) -> Start:
-    """The kernel, or a boot disk."""
-    return pc.start(guest.libvirt.boot)
+class LibvirtType(StrEnum):
+    """What libvirt runs a guest by: the processor, or emulation."""
+
+    KVM = "kvm"
+    QEMU = "qemu"
 
 
-def refusals(guest: Guest) -> Iterable[Refusal]:
-    """What does not go with a boot disk."""
-    return pc.refusals(guest, guest.libvirt.boot)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibvirtOptions:
+    """What only libvirt has to know of a guest."""
+
+    type: LibvirtType = LibvirtType.KVM
+    boot: Boot = Boot.KERNEL
 
 
-def render(guest: Guest, files: Files) -> str:
-    """The domain XML of `guest`, for `virsh define`."""
-    domain = Element("domain", type=guest.libvirt.type)
-    _add(domain, "name", guest.name)
-    _add(domain, "uuid", str(guest.uuid))
-    if guest.description is not None:
-        _add(domain, "description", guest.description)
-    _add(domain, "memory", str(guest.maxmem // MIB), unit="MiB")
-    _add(domain, "currentMemory", str(guest.memory // MIB), unit="MiB")
-    _add(domain, "vcpu", str(guest.maxvcpus), current=str(guest.vcpus))
-    _add_boot(domain, guest, files)
-    features = _add(domain, "features")
-    _add(features, "acpi")  # or `virsh shutdown` would have no power button to press
-    _add(features, "apic")
-    _add(domain, "cpu", mode="maximum")  # the host's, or all that emulation has
-    _add(domain, "on_poweroff", guest.on_poweroff)
-    _add(domain, "on_reboot", guest.on_reboot)
-    _add(domain, "on_crash", guest.on_crash)
-    _add_devices(domain, guest, files)
-    indent(domain)
-    return tostring(domain, encoding="unicode") + "\n"
+TYPE: Final = Key(
+    "libvirt.type", Choice(tuple(LibvirtType)), "what runs it: kvm, or emulation by qemu", LibvirtType.KVM
+)
+BOOT: Final = Key("libvirt.boot", pc.BOOTS, pc.BOOTS_DOC, Boot.KERNEL)
+
+
+def options_of(guest: Guest) -> LibvirtOptions:
+    """What only Libvirt has to know of `guest`."""
+    options: LibvirtOptions = guest.options["libvirt"]
+    return options
+
+
+class Libvirt(Hypervisor):
+    """libvirt, by virsh."""
+
+    name = "libvirt"
+    suffix = "xml"
+    options = Section("libvirt", Table(TYPE, BOOT), "what is libvirt's alone", short=TYPE)
+    toolstack: ClassVar[Toolstack | None] = virsh
+
+    def configure(self, fields: Fields) -> LibvirtOptions:
+        """The options of a guest. Raises BrokenError."""
+        return LibvirtOptions(type=fields[TYPE], boot=fields[BOOT])
+
+    def start(self, guest: Guest) -> Start:
+        """The kernel, or a boot disk."""
+        return pc.start(options_of(guest).boot)
+
+    def drivers(self, guest: Guest) -> Collection[str]:
+        """That of virtio disks."""
+        return pc.DRIVERS
+
+    def refusals(self, guest: Guest) -> Iterable[Refusal]:
+        """What does not go with a boot disk."""
+        return pc.refusals(guest, options_of(guest).boot)
+
+    def render(self, guest: Guest, files: Files) -> str:
+        """The domain XML of `guest`, for `virsh define`."""
+        domain = Element("domain", type=options_of(guest).type)
+        _add(domain, "name", guest.name)
+        _add(domain, "uuid", str(guest.uuid))
+        if guest.description is not None:
+            _add(domain, "description", guest.description)
+        _add(domain, "memory", str(guest.maxmem // MIB), unit="MiB")
+        _add(domain, "currentMemory", str(guest.memory // MIB), unit="MiB")
+        _add(domain, "vcpu", str(guest.maxvcpus), current=str(guest.vcpus))
+        _add_boot(domain, guest, files)
+        features = _add(domain, "features")
+        _add(features, "acpi")  # or `virsh shutdown` would have no power button to press
+        _add(features, "apic")
+        _add(domain, "cpu", mode="maximum")  # the host's, or all that emulation has
+        _add(domain, "on_poweroff", guest.on_poweroff)
+        _add(domain, "on_reboot", guest.on_reboot)
+        _add(domain, "on_crash", guest.on_crash)
+        _add_devices(domain, guest, files)
+        indent(domain)
+        return tostring(domain, encoding="unicode") + "\n"
 
 
 def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
@@ -60,7 +99,7 @@ def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
     _add(boot, "type", "hvm", arch="x86_64", machine=pc.MACHINE)
     if uefi:  # nobody has signed what it boots
         _add(_add(boot, "firmware"), "feature", enabled="no", name="secure-boot")
-    if start(guest) is Start.BOOT_DISK:
+    if pc.start(options_of(guest).boot) is Start.BOOT_DISK:
         return
     _add(boot, "kernel", str(files.kernel))
     if files.ramdisk is not None:
@@ -75,14 +114,14 @@ def _add_devices(domain: Element, guest: Guest, files: Files) -> None:
         _add(disk, "driver", name="qemu", type="raw")
         _add(disk, "source", file=str(each.image))
         _add(disk, "target", dev=f"vd{ascii_lowercase[each.number]}", bus="virtio")
-        if each.number == 0 and start(guest) is Start.BOOT_DISK:
+        if each.number == 0 and pc.start(options_of(guest).boot) is Start.BOOT_DISK:
             _add(disk, "boot", order="2")  # OVMF looks for no disks but those that it may boot from
         if each.read_only:
             _add(disk, "readonly")
         if each.name is not None:
             _add(disk, "serial", each.name)
         _add_address(disk, pc.FIRST_DISK_SLOT + each.number)
-    if start(guest) is Start.BOOT_DISK:
+    if pc.start(options_of(guest).boot) is Start.BOOT_DISK:
         disk = _add(devices, "disk", type="file", device="disk")
         _add(disk, "driver", name="qemu", type="raw")
         _add(disk, "source", file=str(files.boot))

@@ -1,11 +1,11 @@
 """The PC that a guest is under libvirt and under QEMU: started alike, with devices in the same places."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 
-from pipeline.guestlist.keys.guest import Refusal
-from pipeline.hypervisors.files import Files
-from pipeline.hypervisors.start import Start
-from pipeline.hypervisors.start import refusals as refusals_of_boot_disks
+from pipeline.guestlist.keys.hypervisor import Refusal
+from pipeline.guestlist.schema.readers import Choice
+from pipeline.hypervisors.base import Files, Start
+from pipeline.hypervisors.base import refusals as refusals_of_boot_disks
 from pipeline.model.guest import Guest
 from pipeline.model.virtualization import Boot
 
@@ -22,6 +22,14 @@ OVMF_CODE, OVMF_VARIABLES = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/
 """UEFI for QEMU, and its settings as they are at first, where Debian has them."""
 
 
+BOOTS = Choice((Boot.KERNEL, Boot.DISK))
+BOOTS_DOC = "what it boots: the kernel beside its disk, or that in it, by a boot loader"
+"""The values of `boot`, and what they are."""
+
+DRIVERS = ("virtio_blk",)
+"""The kernel modules of which a guest needs one to find its disks."""
+
+
 def start(boot: Boot) -> Start:
     """The kernel, or a boot disk."""
     return Start.BOOT_DISK if boot is Boot.DISK else Start.KERNEL
@@ -30,16 +38,6 @@ def start(boot: Boot) -> Start:
 def refusals(guest: Guest, boot: Boot) -> Iterable[Refusal]:
     """What does not go with a boot disk."""
     return refusals_of_boot_disks(guest) if start(boot) is Start.BOOT_DISK else ()
-
-
-def drivers(guest: Guest) -> Collection[str]:
-    """That of virtio disks."""
-    return ("virtio_blk",)
-
-
-def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
-    """None."""
-    return {}
 
 
 def command_line(guest: Guest, files: Files) -> str:

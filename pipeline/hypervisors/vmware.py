@@ -15,25 +15,50 @@ reader of them (src/vmx/vmx.c) have the rest. A file name in one is relative to 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePath
-from typing import Any
+from typing import Final
 
-from pipeline.guestlist.keys.guest import MAXMEM, MAXVCPUS, MEMORY, ON_CRASH, ON_POWEROFF, ON_REBOOT, ROOT_SIZE, Refusal
+from pipeline.guestlist.keys.guest import MAXMEM, MAXVCPUS, MEMORY, ON_CRASH, ON_POWEROFF, ON_REBOOT, ROOT_SIZE
+from pipeline.guestlist.keys.hypervisor import Refusal
 from pipeline.guestlist.keys.nic import NETWORK
-from pipeline.guestlist.schema.table import Key
+from pipeline.guestlist.schema.readers import Choice, Matching
+from pipeline.guestlist.schema.table import Fields, Key, Section, Table
 from pipeline.hypervisors import vmdk
-from pipeline.hypervisors.files import Files
-from pipeline.hypervisors.start import Start
-from pipeline.hypervisors.start import refusals as refusals_of_boot_loaders
+from pipeline.hypervisors.base import Files, Hypervisor, Start
+from pipeline.hypervisors.base import refusals as refusals_of_boot_loaders
 from pipeline.hypervisors.vmdk import Extent
 from pipeline.model.guest import Guest
 from pipeline.model.network import Nic, NicModel
 from pipeline.model.sizes import MIB, TIB
-from pipeline.model.virtualization import Adapter, Firmware
+from pipeline.model.virtualization import Firmware
 
-suffix = "vmx"
-executable = False
-inexpressible: Collection[Key[Any]] = (MAXMEM, MAXVCPUS, ON_POWEROFF, ON_REBOOT, ON_CRASH)
+
+class Adapter(StrEnum):
+    """What VMware's guests have their disks on."""
+
+    PVSCSI = "pvscsi"
+    LSILOGIC = "lsilogic"
+    SATA = "sata"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmwareOptions:
+    """What only VMware has to know of a guest."""
+
+    adapter: Adapter = Adapter.PVSCSI
+    guest_os: str = "otherlinux-64"
+    """What VMware calls the operating system."""
+
+
+ADAPTER: Final = Key("vmware.adapter", Choice(tuple(Adapter)), "what its disks are on", Adapter.PVSCSI)
+GUEST_OS: Final = Key(
+    "vmware.guest_os",
+    Matching("what VMware calls an operating system, as debian12-64", "[A-Za-z0-9][A-Za-z0-9_-]{0,39}"),
+    "what VMware takes its operating system for",
+    "otherlinux-64",
+)
 
 _MEMORY_STEP = 4 * MIB
 _MOST_ROOT = 2 * TIB - 4 * MIB
@@ -57,37 +82,51 @@ _RESERVED_SLOT = 7
 """Where a SCSI adapter is itself."""
 
 
-def start(guest: Guest) -> Start:
-    """A header before the root disk."""
-    return Start.HEADER
+def options_of(guest: Guest) -> VmwareOptions:
+    """What only Vmware has to know of `guest`."""
+    options: VmwareOptions = guest.options["vmware"]
+    return options
 
 
-def drivers(guest: Guest) -> Collection[str]:
-    """Those of the adapter."""
-    return _DRIVERS[guest.vmware.adapter]
+class Vmware(Hypervisor):
+    """VMware."""
 
+    name = "vmware"
+    suffix = "vmx"
+    options = Section("vmware", Table(ADAPTER, GUEST_OS), "what is VMware's alone")
+    unsupported_keys = (MAXMEM, MAXVCPUS, ON_POWEROFF, ON_REBOOT, ON_CRASH)
 
-def refusals(guest: Guest) -> Iterator[Refusal]:
-    """What VMware's virtual machines cannot be."""
-    yield from refusals_of_boot_loaders(guest)
-    if guest.memory % _MEMORY_STEP:
-        yield Refusal(MEMORY, "counts memory in steps of 4M", "give a multiple of 4M")
-    if guest.base.size > _MOST_ROOT:
-        yield Refusal(ROOT_SIZE, "boots from root disks of less than 2T", "give a smaller one, and more disks")
-    for nic in guest.nics:
-        if nic.model not in _MODELS:
-            known = ", ".join(model for model in _MODELS if model)
-            yield Refusal(NETWORK, f"has no {nic.model} card", f"known: {known}")
+    def configure(self, fields: Fields) -> VmwareOptions:
+        """The options of a guest. Raises BrokenError."""
+        return VmwareOptions(adapter=fields[ADAPTER], guest_os=fields[GUEST_OS])
 
+    def start(self, guest: Guest) -> Start:
+        """A header before the root disk."""
+        return Start.HEADER
 
-def descriptors(guest: Guest, files: Files) -> Mapping[str, str]:
-    """A VMDK descriptor for each disk, by its file name."""
-    return {name: vmdk.descriptor(extents) for name, extents in _disks(guest, files)}
+    def drivers(self, guest: Guest) -> Collection[str]:
+        """Those of the adapter."""
+        return _DRIVERS[options_of(guest).adapter]
 
+    def refusals(self, guest: Guest) -> Iterator[Refusal]:
+        """What VMware's virtual machines cannot be."""
+        yield from refusals_of_boot_loaders(guest)
+        if guest.memory % _MEMORY_STEP:
+            yield Refusal(MEMORY, "counts memory in steps of 4M", "give a multiple of 4M")
+        if guest.base.size > _MOST_ROOT:
+            yield Refusal(ROOT_SIZE, "boots from root disks of less than 2T", "give a smaller one, and more disks")
+        for number, nic in enumerate(guest.nics):
+            if nic.model not in _MODELS:
+                known = ", ".join(model for model in _MODELS if model)
+                yield Refusal(NETWORK, f"has no {nic.model} card", f"known: {known}", number)
 
-def render(guest: Guest, files: Files) -> str:
-    """The .vmx file of `guest`."""
-    return "".join(f"{key} = {_quoted(value)}\n" for key, value in _settings(guest, files))
+    def descriptors(self, guest: Guest, files: Files) -> Mapping[str, str]:
+        """A VMDK descriptor for each disk, by its file name."""
+        return {name: vmdk.descriptor(extents) for name, extents in _disks(guest, files)}
+
+    def render(self, guest: Guest, files: Files) -> str:
+        """The .vmx file of `guest`."""
+        return "".join(f"{key} = {_quoted(value)}\n" for key, value in _settings(guest, files))
 
 
 def _settings(guest: Guest, files: Files) -> Iterator[tuple[str, str]]:
@@ -97,7 +136,7 @@ def _settings(guest: Guest, files: Files) -> Iterator[tuple[str, str]]:
     yield "displayName", guest.name
     if guest.description is not None:
         yield "annotation", guest.description
-    yield "guestOS", guest.vmware.guest_os
+    yield "guestOS", options_of(guest).guest_os
     if guest.firmware is Firmware.UEFI:
         yield "firmware", "efi"
     yield "uuid.bios", _uuid(guest)
@@ -114,7 +153,7 @@ def _settings(guest: Guest, files: Files) -> Iterator[tuple[str, str]]:
         place = f"{_bus(guest)}0:{number if number < _RESERVED_SLOT else number + 1}"
         yield f"{place}.present", "TRUE"
         yield f"{place}.fileName", name
-        yield f"{place}.deviceType", "disk" if guest.vmware.adapter is Adapter.SATA else "scsi-hardDisk"
+        yield f"{place}.deviceType", "disk" if options_of(guest).adapter is Adapter.SATA else "scsi-hardDisk"
     for number, nic in enumerate(guest.nics):
         yield from ((f"ethernet{number}.{key}", value) for key, value in _card(nic))
     yield "serial0.present", "TRUE"
@@ -125,8 +164,8 @@ def _settings(guest: Guest, files: Files) -> Iterator[tuple[str, str]]:
 
 def _controller(guest: Guest) -> Iterator[tuple[str, str]]:
     yield f"{_bus(guest)}0.present", "TRUE"
-    if guest.vmware.adapter is not Adapter.SATA:
-        yield "scsi0.virtualDev", guest.vmware.adapter
+    if options_of(guest).adapter is not Adapter.SATA:
+        yield "scsi0.virtualDev", options_of(guest).adapter
 
 
 def _card(nic: Nic) -> Iterator[tuple[str, str]]:
@@ -155,7 +194,7 @@ def _disks(guest: Guest, files: Files) -> Iterator[tuple[str, list[Extent]]]:
 
 
 def _bus(guest: Guest) -> str:
-    return "sata" if guest.vmware.adapter is Adapter.SATA else "scsi"
+    return "sata" if options_of(guest).adapter is Adapter.SATA else "scsi"
 
 
 def _uuid(guest: Guest) -> str:

@@ -1,6 +1,8 @@
 """What a guest is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from pipeline.model.disk import Disk
@@ -9,7 +11,7 @@ from pipeline.model.master import Base, Identity
 from pipeline.model.network import Nic
 from pipeline.model.role import Role, Units, Variables
 from pipeline.model.user import HostKey, User
-from pipeline.model.virtualization import Action, Firmware, HostKernel, Libvirt, Qemu, Vmware, Xen
+from pipeline.model.virtualization import Action, Firmware, HostKernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +48,8 @@ class Guest:
     on_poweroff: Action
     on_reboot: Action
     on_crash: Action
-    xen: Xen
-    libvirt: Libvirt
-    qemu: Qemu = Qemu()
-    vmware: Vmware = Vmware()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What only one hypervisor has to know, by its name; see the modules of hypervisors/."""
     identity: Identity = Identity.FILES
     firmware: Firmware = Firmware.BIOS
     description: str | None = None

@@ -6,20 +6,14 @@ from functools import partial
 
 from pipeline.engine import Tasks, artifact
 from pipeline.errors import ImageError, MasterError
+from pipeline.hypervisors import KernelNeed
 from pipeline.image import ext
 from pipeline.image.files.publish import PUBLIC, publish
 from pipeline.image.layer import tar
 from pipeline.image.layer.tree import LayerTree, Tree
 from pipeline.image.sources import kernel
 from pipeline.model.master import Image, Master
-from pipeline.model.virtualization import XenType
 from pipeline.tasks.site import Site
-
-_XEN_KERNELS = {
-    XenType.PV: (kernel.runs_as_xen_pv, "CONFIG_XEN_PV"),
-    XenType.PVH: (kernel.runs_as_xen_pvh, "CONFIG_XEN_PVH"),
-}
-"""How to tell that a kernel can be a guest of each type, and the option that kernels of today need for it."""
 
 
 def tasks(site: Site) -> Tasks:
@@ -35,7 +29,7 @@ def tasks(site: Site) -> Tasks:
                 "recipe": kernel.RECIPE,
                 "kernel": str(master.kernel or "its own choice"),
                 "initrd": str(master.initrd or "its own choice"),
-                "Xen types": list(map(str, site.xen_types(master))),
+                "needs": [need.option for need in site.kernel_needs(master)],
             },
         )
 
@@ -44,7 +38,7 @@ def _build(site: Site, master: Master) -> None:
     try:
         with _tree(site, master) as tree:
             found = kernel.find(tree, master.kernel, master.initrd)
-            _check(tree, found, site.xen_types(master))
+            _check(tree, found, site.kernel_needs(master))
             contents = [(site.kernel(master), found.kernel), (site.initrd(master), found.initrd)]
             for target, path in contents:
                 with publish(target, mode=PUBLIC) as draft:
@@ -53,16 +47,15 @@ def _build(site: Site, master: Master) -> None:
         raise MasterError(f"master '{master.name}': {error.message}", error.hint) from error
 
 
-def _check(tree: Tree, found: kernel.Kernel, types: Iterable[XenType]) -> None:
-    """Raise MasterError if the kernel is known not to run as one of the types of Xen guests."""
+def _check(tree: Tree, found: kernel.Kernel, needs: Iterable[KernelNeed]) -> None:
+    """Raise MasterError if the kernel is known to lack what guests need."""
     if found.config is None:
         return
     config = tree.read(found.config).decode()
-    for kind in types:
-        runs, option = _XEN_KERNELS[kind]
-        if not runs(config):
+    for need in needs:
+        if not need.is_met(config):
             raise MasterError(
-                f"/{found.kernel} cannot run as a Xen {kind.upper()} guest: /{found.config} lacks {option}=y",
+                f"/{found.kernel} cannot run as a {need.kind}: /{found.config} lacks {need.option}=y",
                 "install another kernel in the master, or choose one with `kernel:`",
             )
 

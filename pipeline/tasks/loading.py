@@ -69,7 +69,7 @@ class _Loading:
             self._path,
             needs or {},
             text=self._text,
-            hypervisors=hypervisors.INEXPRESSIBLE,
+            hypervisors=hypervisors.BY_NAME,
             read=self._noted,
             walk=self._noted_tree,
         )

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from pipeline import hypervisors
+from pipeline.hypervisors import KernelNeed
 from pipeline.model.farm import Farm
 from pipeline.model.guest import Guest
 from pipeline.model.master import Base, Derived, Image, Master, Tar
-from pipeline.model.virtualization import XenType
 
 
 class Site:
@@ -60,14 +61,16 @@ class Site:
         """The masters whose own kernel guests boot."""
         return tuple(dict.fromkeys(guest.base.master for guest in self.guests if guest.host_kernel is None))
 
-    def xen_types(self, master: Master) -> tuple[XenType, ...]:
-        """The kinds of Xen guests that boot the master's own kernel directly; HVM guests boot it as a PC does."""
-        types = {
-            guest.xen.type
+    def kernel_needs(self, master: Master) -> tuple[KernelNeed, ...]:
+        """What the master's own kernel has to be built with, for guests that boot it directly."""
+        needs = {
+            need.kind: need
             for guest in self.guests
-            if guest.base.master == master and guest.host_kernel is None and "xen" in guest.hypervisors
+            if guest.base.master == master and guest.host_kernel is None
+            for need in (hypervisors.BY_NAME[name].kernel_need(guest) for name in guest.hypervisors)
+            if need is not None
         }
-        return tuple(sorted(types - {XenType.HVM}))
+        return tuple(needs[kind] for kind in sorted(needs))
 
     def digest(self, master: Master) -> Path:
         """What the master holds, in a few words; it changes when the contents do."""

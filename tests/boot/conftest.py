@@ -15,6 +15,7 @@ from pipeline import guestlist
 from pipeline.boottest.boot import Place, Proof, run
 from pipeline.boottest.checks import Check
 from pipeline.boottest.inside import Facts
+from pipeline.hypervisors import BY_NAME
 from pipeline.model.guest import Guest
 from pipeline.qemu.session import Limits
 from tests.boot import masters, qemu
@@ -238,7 +239,7 @@ def _boots(names: Sequence[tuple[Workshop, str]], scratch: Path, more: Facts) ->
 
 def _boot(named: tuple[Workshop, str], scratch: Path, more: Facts) -> Boot:
     workshop, name = named
-    guest = guestlist.load(workshop.folder / "guests.yaml").guests[name]
+    guest = guestlist.load(workshop.folder / "guests.yaml", hypervisors=BY_NAME).guests[name]
     domain = qemu.read(workshop.path(f"guests/{name}/{name}.cfg"))
     place = Place(scratch / name, scratch / f"{name}.log")
     more = {**_facts(guest), **more}

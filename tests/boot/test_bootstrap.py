@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pipeline import guestlist
+from pipeline.hypervisors import BY_NAME
 from pipeline.image.layer import tar
 from pipeline.image.sources import mmdebstrap
 from pipeline.model.master import Bootstrap
@@ -66,7 +67,7 @@ def users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 
 def test_is_the_same_for_every_user(example: Workshop, rootfs: Path, users_folder: Path) -> None:
-    source = guestlist.load(example.folder / "guests.yaml").masters["debian"].source
+    source = guestlist.load(example.folder / "guests.yaml", hypervisors=BY_NAME).masters["debian"].source
     assert isinstance(source, Bootstrap)
     packages = mmdebstrap.Packages(
         suite=source.suite,

@@ -10,6 +10,7 @@ import pytest
 from pipeline import guestlist
 from pipeline.boottest.boot import Place, Proof, machine_of, run
 from pipeline.boottest.disk import Via
+from pipeline.hypervisors import BY_NAME
 from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in
 from tests import machine
@@ -88,7 +89,7 @@ def workshop(example: Workshop, packages: Path, scratch: Path) -> Workshop:
 @pytest.fixture(scope="module")
 def proof(workshop: Workshop, scratch: Path) -> Proof:
     """What its first boot shows, as doit boot has it."""
-    (guest,) = guestlist.load(workshop.folder / "guests.yaml").guests.values()
+    (guest,) = guestlist.load(workshop.folder / "guests.yaml", hypervisors=BY_NAME).guests.values()
     powered = machine_of(guest, files_in(PurePosixPath(workshop.path(f"guests/{guest.name}")), guest), Via.KERNEL)
     place = Place(scratch / "cloud", scratch / "cloud.log")
     shown = run(guest, powered, place, Limits(qemu.DEADLINE), more=_FACTS)
@@ -137,7 +138,7 @@ def test_cloud_init_understands_it(proof: Proof) -> None:
 
 
 def test_is_itself(workshop: Workshop, proof: Proof) -> None:
-    (guest,) = guestlist.load(workshop.folder / "guests.yaml").guests.values()
+    (guest,) = guestlist.load(workshop.folder / "guests.yaml", hypervisors=BY_NAME).guests.values()
     assert proof.facts["instance ID"] == str(guest.uuid)
     assert proof.facts["full name"] == guest.name
     assert proof.facts["time zone"].endswith("Europe/Berlin")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline import guestlist
 from pipeline.boottest import inside
+from pipeline.hypervisors import BY_NAME
 from pipeline.image import ext
 from pipeline.image.files.clone import clone
 from pipeline.qemu import console
@@ -34,7 +35,7 @@ def test_runs_by_its_script(variants: Workshop, scratch: Path) -> None:
     shutil.copy(ROOT / "dodo.py", workshop.folder)
     workshop.write_list(_LIST.format(images=images, tar=variants.folder / "busybox.tar"))
     workshop.doit()
-    guest = guestlist.load(workshop.folder / "guests.yaml").guests["deb01"]
+    guest = guestlist.load(workshop.folder / "guests.yaml", hypervisors=BY_NAME).guests["deb01"]
     built, there = workshop.path("guests/deb01"), images / "deb01"
     there.mkdir(parents=True)
     for name in ("root.img", "swap.img", "vmlinuz", "initrd.img"):

@@ -9,6 +9,7 @@ import pytest
 from pipeline import guestlist
 from pipeline.boottest.boot import Place, Proof, machine_of, run
 from pipeline.boottest.disk import Via
+from pipeline.hypervisors import BY_NAME
 from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in
 from tests import machine
@@ -70,7 +71,7 @@ def workshop() -> Iterator[Workshop]:
 @pytest.fixture(scope="module")
 def proof(workshop: Workshop) -> Proof:
     """What its first boot shows, as doit boot has it."""
-    guest = guestlist.load(workshop.folder / "guests.yaml").guests["enforcing"]
+    guest = guestlist.load(workshop.folder / "guests.yaml", hypervisors=BY_NAME).guests["enforcing"]
     powered = machine_of(guest, files_in(PurePosixPath(workshop.path("guests/enforcing")), guest), Via.KERNEL)
     place = Place(workshop.path("clones"), workshop.path("console.log"))
     shown = run(guest, powered, place, Limits(qemu.DEADLINE), more=_FACTS)

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import guestlist
 from pipeline.boottest.boot import Place, Proof, run
+from pipeline.hypervisors import BY_NAME
 from pipeline.qemu.session import Limits
 from tests import machine
 from tests.boot import masters, qemu
@@ -65,7 +66,7 @@ def _try(known_hosts: str, rest: str) -> str:
 
 
 def _boot(workshop: Workshop, scratch: Path, name: str, facts: Mapping[str, str]) -> Proof:
-    guest = guestlist.load(workshop.folder / "guests.yaml").guests[name]
+    guest = guestlist.load(workshop.folder / "guests.yaml", hypervisors=BY_NAME).guests[name]
     powered = qemu.read(workshop.path(f"guests/{name}/{name}.cfg")).machine(guest)
     (peer,) = {"client", "server"} - {name}
     ends = {"local": scratch / f"{name}.wire", "remote": scratch / f"{peer}.wire"}

@@ -9,6 +9,7 @@ import pytest
 from pipeline.commands.schema import Schema
 from pipeline.guestlist.export.json_schema import DIALECT
 from pipeline.guestlist.export.reference import reference
+from pipeline.hypervisors import BY_NAME
 from tests import command_line
 
 pytestmark = pytest.mark.unit
@@ -38,7 +39,7 @@ def test_it_is_written_to_a_file_as_often_as_asked(name: str, folder: Path, caps
 
 def test_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--markdown") == 0
-    assert capsys.readouterr().out == reference()
+    assert capsys.readouterr().out == reference(BY_NAME)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Reader:
         self.write_list(text)
         own.rename(self.workshop.folder / name)
         own.write_text(kept)
-        assert guestlist.load(self.workshop.folder / name, hypervisors=hypervisors.INEXPRESSIBLE).guests
+        assert guestlist.load(self.workshop.folder / name, hypervisors=hypervisors.BY_NAME).guests
 
     def bash(self, command: str) -> tuple[int, str]:
         """Run `command` as a reader who has activated .venv; what it prints, in the words of the page.
@@ -143,12 +143,12 @@ class Reader:
                 case "yaml", "":
                     schemas.check(block.text)
                     self.write_list(block.text)
-                    guestlist.load(self.workshop.folder / "guests.yaml", hypervisors=hypervisors.INEXPRESSIBLE)
+                    guestlist.load(self.workshop.folder / "guests.yaml", hypervisors=hypervisors.BY_NAME)
                 case "yaml", "fragment":
                     self.check_list(_completed(block.text), "fragment.yaml")
                 case "yaml", "change":
                     self.change_list(block.text)
-                    guestlist.load(self.workshop.folder / "guests.yaml", hypervisors=hypervisors.INEXPRESSIBLE)
+                    guestlist.load(self.workshop.folder / "guests.yaml", hypervisors=hypervisors.BY_NAME)
                 case "console", "" | "fails":
                     self._console(block)
                 case "text", "":

@@ -7,6 +7,7 @@ import pytest
 from pipeline import guestlist
 from pipeline.errors import ListError
 from pipeline.guestlist.keys.disk import MAX_DISKS
+from pipeline.hypervisors import BY_NAME
 from pipeline.model.disk import Allocation, Disk, FileSystem
 from pipeline.model.guest import Guest
 from pipeline.model.identity import disk_uuid, root_uuid
@@ -21,7 +22,7 @@ HEAD = "farm: example\nmasters: {debian: {bootstrap: {suite: bookworm}}}\n"
 def load(folder: Path, disks: str, defaults: str = "") -> Guest:
     path = folder / "guests.yaml"
     path.write_text(f"{HEAD}defaults: {{master: debian{defaults}}}\nguests:\n  g: {disks}\n")
-    guest = next(iter(guestlist.load(path).guests.values()))
+    guest = next(iter(guestlist.load(path, hypervisors=BY_NAME).guests.values()))
     schemas.check(path.read_text())
     return guest
 
@@ -68,7 +69,7 @@ def test_in_a_range(tmp_path: Path) -> None:
     path = tmp_path / "guests.yaml"
     path.write_text(HEAD + 'guests:\n  g[1:2]: {master: debian, disks: {data: {size: "[1:2]M", mount: /srv}}}\n')
     schemas.check(path.read_text())
-    disks = [guest.disks[0] for guest in guestlist.load(path).guests.values()]
+    disks = [guest.disks[0] for guest in guestlist.load(path, hypervisors=BY_NAME).guests.values()]
     assert [disk.size for disk in disks] == [MIB, 2 * MIB]
     assert disks[0].uuid != disks[1].uuid
 

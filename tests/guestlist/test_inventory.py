@@ -10,6 +10,7 @@ import pytest
 from pipeline import guestlist
 from pipeline.errors import GuestfarmError
 from pipeline.guestlist.export.inventory import FORMATS
+from pipeline.hypervisors import BY_NAME
 from pipeline.model.farm import Farm
 from tests.machine import need, need_programs, run
 
@@ -47,7 +48,7 @@ Written = Callable[[str], Path]
 
 def load(folder: Path, text: str) -> Farm:
     (folder / "guests.yaml").write_text(text)
-    return guestlist.load(folder / "guests.yaml")
+    return guestlist.load(folder / "guests.yaml", hypervisors=BY_NAME)
 
 
 @pytest.fixture

@@ -9,6 +9,11 @@ import pytest
 
 from pipeline import guestlist
 from pipeline.errors import ListError
+from pipeline.hypervisors import BY_NAME
+from pipeline.hypervisors.libvirt import LibvirtOptions, LibvirtType
+from pipeline.hypervisors.qemu import QemuOptions
+from pipeline.hypervisors.vmware import VmwareOptions
+from pipeline.hypervisors.xen import XenDevices, XenOptions, XenType
 from pipeline.model.disk import Allocation, FileSystem
 from pipeline.model.farm import Farm
 from pipeline.model.file import PutFile
@@ -16,7 +21,7 @@ from pipeline.model.guest import Guest
 from pipeline.model.master import Base, Bootstrap, Derived, Directory, Family, Image, Master, Tar
 from pipeline.model.network import Nic
 from pipeline.model.user import HostKey
-from pipeline.model.virtualization import Action, HostKernel, Libvirt, LibvirtType, Xen, XenDevices, XenType
+from pipeline.model.virtualization import Action, HostKernel
 from tests import schemas
 
 pytestmark = pytest.mark.unit
@@ -60,7 +65,7 @@ guests:
 def load(folder: Path, text: str) -> Farm:
     path = folder / "guests.yaml"
     path.write_text(text)
-    loaded = guestlist.load(path)
+    loaded = guestlist.load(path, hypervisors=BY_NAME)
     schemas.check(text)
     return loaded
 
@@ -74,7 +79,7 @@ def load_guest(folder: Path, keys: str, defaults: str = "{master: debian}") -> G
 
 
 def test_the_example_farm() -> None:
-    example = guestlist.load(EXAMPLE)
+    example = guestlist.load(EXAMPLE, hypervisors=BY_NAME)
     schemas.check(EXAMPLE.read_text())
     packages = "linux-image-cloud-amd64 systemd-sysv udev ifupdown iproute2 iputils-ping netbase openssh-server"
     debian = Master(name="debian", source=Bootstrap(suite="bookworm", packages=tuple(packages.split())))
@@ -120,8 +125,7 @@ def test_the_example_farm() -> None:
         on_poweroff=Action.DESTROY,
         on_reboot=Action.RESTART,
         on_crash=Action.DESTROY,
-        xen=Xen(type=XenType.PV, device_names=XenDevices.XVDA1),
-        libvirt=Libvirt(type=LibvirtType.KVM),
+        options={"xen": XenOptions(), "libvirt": LibvirtOptions(), "qemu": QemuOptions(), "vmware": VmwareOptions()},
         uuid=UUID("490891b7-bca7-53ac-b9cd-4faaadf26921"),
         root_uuid=UUID("feddf171-ffa7-50d7-871d-03d5d731369e"),
         swap_uuid=UUID("e4e0faf7-012b-57c4-92ca-f9a86566033e"),
@@ -244,8 +248,8 @@ def test_what_follows_and_what_the_kernel_is_told(tmp_path: Path) -> None:
 def test_what_one_hypervisor_alone_has(tmp_path: Path) -> None:
     defaults = "{master: debian, xen: pvh, libvirt: qemu, hypervisors: [xen, libvirt]}"
     guest = load_guest(tmp_path, "{xen: {device_names: sda1}}", defaults)
-    assert guest.xen == Xen(type=XenType.PVH, device_names=XenDevices.SDA1)
-    assert guest.libvirt == Libvirt(type=LibvirtType.QEMU)
+    assert guest.options["xen"] == XenOptions(type=XenType.PVH, device_names=XenDevices.SDA1)
+    assert guest.options["libvirt"] == LibvirtOptions(type=LibvirtType.QEMU)
     assert load_guest(tmp_path, "{hypervisors: xen}", defaults).hypervisors == ("xen",)
 
 
@@ -378,7 +382,10 @@ def test_a_new_guest_changes_nobody_else(tmp_path: Path) -> None:
 def test_a_root_disk_that_its_master_fits_into(tmp_path: Path) -> None:
     path = tmp_path / "guests.yaml"
     path.write_text(f"{DEBIAN}guests: {{g: {{master: debian, root: 700M}}}}\n")
-    assert guestlist.load(path, {"debian": 700 * MIB, "other": 10 * GIB}).guests["g"].base.size == 700 * MIB
+    assert (
+        guestlist.load(path, {"debian": 700 * MIB, "other": 10 * GIB}, hypervisors=BY_NAME).guests["g"].base.size
+        == 700 * MIB
+    )
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -386,7 +393,7 @@ def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path, enabled: bool) 
     was_enabled = gc.isenabled()
     try:
         (gc.enable if enabled else gc.disable)()
-        guestlist.load(EXAMPLE)
+        guestlist.load(EXAMPLE, hypervisors=BY_NAME)
         assert gc.isenabled() is enabled
         with pytest.raises(ListError):
             load(tmp_path, "")

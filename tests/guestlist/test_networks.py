@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline import guestlist
 from pipeline.errors import GuestfarmError, ListError
+from pipeline.hypervisors import BY_NAME
 from pipeline.model.addresses import parse_host_part, parse_pool, parse_subnet, pool_of
 from pipeline.model.farm import Farm
 from pipeline.model.mac import derived_mac
@@ -24,7 +25,7 @@ def load(folder: Path, text: str) -> Farm:
     path = folder / "guests.yaml"
     path.write_text(HEAD + text)
     schemas.check(HEAD + text)
-    return guestlist.load(path)
+    return guestlist.load(path, hypervisors=BY_NAME)
 
 
 def nics(folder: Path, guest: str, network: str = "{bridge: br0}", networks: str = "") -> tuple[Nic, ...]:
@@ -206,7 +207,7 @@ def next_addresses(folder: Path, guests: dict[str, str], networks: str = POOL) -
     lines = "".join(f"  {name}: {{address: {address}}}\n" for name, address in guests.items())
     path = folder / "guests.yaml"
     path.write_text(f"{HEAD}{networks}defaults: {{master: m, network: {{use: lan}}}}\nguests:\n{lines}")
-    listed = guestlist.load(path)
+    listed = guestlist.load(path, hypervisors=BY_NAME)
     return {name: ", ".join(addresses(guest.nics[0])) for name, guest in listed.guests.items()}
 
 
@@ -454,7 +455,7 @@ BAD = [
     (
         "  a: {network: {address: dhcp, model: e1000}}",
         [
-            "6:39: guest 'a': a PV guest of Xen has no card to imitate;"
+            "6:39: guest 'a': xen has no card to imitate for a PV guest;"
             " remove it, or say 'model: none' for guests of Xen"
         ],
     ),
@@ -484,7 +485,7 @@ def problems(folder: Path, text: str) -> list[str]:
     path = folder / "guests.yaml"
     path.write_text(text)
     with pytest.raises(ListError) as caught:
-        guestlist.load(path)
+        guestlist.load(path, hypervisors=BY_NAME)
     return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
 
 

@@ -8,12 +8,21 @@ from hypothesis import strategies as st
 
 from pipeline import guestlist
 from pipeline.errors import GuestfarmError, ListError
-from pipeline.guestlist.keys.guest import MAXMEM, ON_CRASH, Hypervisors, Limits
+from pipeline.guestlist.keys.guest import MAXMEM, ON_CRASH
+from pipeline.guestlist.keys.hypervisor import Hypervisors
+from pipeline.hypervisors import BY_NAME
+from tests.hypervisors.fake import Fake
 
 pytestmark = pytest.mark.unit
 
 MIB = 1 << 20
-HYPERVISORS: Hypervisors = {"xen": Limits(), "other": Limits((MAXMEM, ON_CRASH))}
+HYPERVISORS: Hypervisors = {
+    "xen": Fake("xen", BY_NAME["xen"].options),
+    "libvirt": Fake("libvirt", BY_NAME["libvirt"].options),
+    "qemu": Fake("qemu", BY_NAME["qemu"].options),
+    "vmware": Fake("vmware", BY_NAME["vmware"].options),
+    "other": Fake("other", unsupported_keys=(MAXMEM, ON_CRASH)),
+}
 
 # Guests start in line 5.
 HEAD = """\
@@ -47,7 +56,7 @@ AN_ADDRESS = "expected an address with its prefix length like 10.0.0.11/24, foun
 GUEST_KEYS = (
     "master, memory, maxmem, vcpus, maxvcpus, root, swap, disks, network, address, mac, users, roles, files, units,"
     " vars, host_keys, identity, timezone, locale, keyboard, hypervisors, kernel, ramdisk, extra, on_poweroff,"
-    " on_reboot, on_crash, description, firmware, xen, libvirt, qemu, vmware"
+    " on_reboot, on_crash, description, firmware, xen, libvirt, qemu, vmware, other"
 )
 A_GUEST = f"expected a mapping of {GUEST_KEYS}, found"
 VCPUS = "expected a whole number from 1 to 4096, found"
@@ -115,12 +124,12 @@ GUESTS = [
         "  a: {address: dhcp, hypervisors: [xen, xne, vbox]}",
         [
             "5:41: guest 'a': there is no hypervisor 'xne'; did you mean 'xen'?",
-            "5:46: guest 'a': there is no hypervisor 'vbox'; known: xen, other",
+            "5:46: guest 'a': there is no hypervisor 'vbox'; known: xen, libvirt, qemu, vmware, other",
         ],
     ),
     (
         "  a: {address: dhcp, hypervisors: vbox}",
-        ["5:35: guest 'a': there is no hypervisor 'vbox'; known: xen, other"],
+        ["5:35: guest 'a': there is no hypervisor 'vbox'; known: xen, libvirt, qemu, vmware, other"],
     ),
     (
         "  a: {address: dhcp, hypervisors: []}",
@@ -275,7 +284,6 @@ GUESTS = [
         [
             "5:27: guest 'a': xen: expected one of pv, pvh, hvm, found 'hvn'; did you mean 'hvm'?",
             "5:48: guest 'a': libvirt.type: expected one of kvm, qemu, found 'xen'",
-            "5:73: guest 'a': there is no hypervisor 'libvirt'; known: xen, other",
         ],
     ),
     (
@@ -665,7 +673,7 @@ DEFAULTS = [
     ),
     (
         "{master: m, hypervisors: [xen, vbox]}",
-        ["3:42: defaults: there is no hypervisor 'vbox'; known: xen, other"],
+        ["3:42: defaults: there is no hypervisor 'vbox'; known: xen, libvirt, qemu, vmware, other"],
     ),
     ("{master: n}", ["3:20: defaults: there is no master 'n'; declare it under 'masters'"]),
     (

@@ -8,6 +8,7 @@ import pytest
 from pipeline import guestlist
 from pipeline.errors import GuestfarmError, ListError
 from pipeline.guestlist.keys import public_keys
+from pipeline.hypervisors import BY_NAME
 from pipeline.model.guest import Guest
 from pipeline.model.user import User
 from tests import schemas
@@ -27,7 +28,7 @@ HEAD = "farm: example\nmasters: {debian: {bootstrap: {suite: bookworm}}}\n"
 def load(folder: Path, users: str, defaults: str = "none") -> Guest:
     path = folder / "guests.yaml"
     path.write_text(f"{HEAD}defaults: {{master: debian, users: {defaults}}}\nguests:\n  g: {users}\n")
-    guest = next(iter(guestlist.load(path, read=Path.read_bytes).guests.values()))
+    guest = next(iter(guestlist.load(path, read=Path.read_bytes, hypervisors=BY_NAME).guests.values()))
     schemas.check(path.read_text())
     return guest
 
@@ -80,7 +81,7 @@ def test_in_a_range(tmp_path: Path) -> None:
     path = tmp_path / "guests.yaml"
     path.write_text(HEAD + 'guests:\n  g[1:2]: {master: debian, users: {a: {uid: "[2001:2002]"}, b: {}}}\n')
     schemas.check(path.read_text())
-    users = [guest.users for guest in guestlist.load(path).guests.values()]
+    users = [guest.users for guest in guestlist.load(path, hypervisors=BY_NAME).guests.values()]
     assert [[(user.name, user.uid) for user in each] for each in users] == [
         [("a", 2001), ("b", None)],
         [("a", 2002), ("b", None)],
@@ -175,7 +176,7 @@ def test_bad_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, users: str, 
         lines = f"{HEAD}defaults: {{master: debian, users: {defaults}}}\nguests: {{g: {{users: {own}}}}}\n"
         Path("guests.yaml").write_text(lines)
         with pytest.raises(ListError) as caught:
-            guestlist.load(Path("guests.yaml"), read=Path.read_bytes)
+            guestlist.load(Path("guests.yaml"), read=Path.read_bytes, hypervisors=BY_NAME)
         (found,) = str(caught.value).splitlines()
         place, _, message = found.partition(": ")
         assert message == f"{heading}: {problem}"

@@ -9,6 +9,7 @@ import yaml
 from pipeline import guestlist, guestos
 from pipeline.errors import ListError, MasterError
 from pipeline.guestos import nocloud
+from pipeline.hypervisors import BY_NAME
 from pipeline.image.layer.entries import Entry, File, Removal, text
 from pipeline.inputs.tree import walk
 from pipeline.model.farm import Farm
@@ -232,7 +233,7 @@ guests:
 def load(folder: Path, guests: str) -> Farm:
     (folder / "guests.yaml").write_text(HEAD + guests)
     schemas.check(HEAD + guests)
-    return guestlist.load(folder / "guests.yaml")
+    return guestlist.load(folder / "guests.yaml", hypervisors=BY_NAME)
 
 
 @pytest.mark.parametrize(

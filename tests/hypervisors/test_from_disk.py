@@ -5,19 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.hypervisors import xen
+from pipeline.hypervisors import BY_NAME
+from pipeline.hypervisors.libvirt import LibvirtOptions, LibvirtType
+from pipeline.hypervisors.qemu import QemuOptions
+from pipeline.hypervisors.xen import XenDevices, XenOptions, XenType
 from pipeline.model.network import NicModel
-from pipeline.model.virtualization import Boot, Firmware, Libvirt, LibvirtType, Qemu, Xen, XenDevices, XenType
+from pipeline.model.virtualization import Boot, Firmware
 from tests.guests import guest, nic
 from tests.hypervisors import xlutil
 from tests.hypervisors.files import FILES, files_in
 from tests.hypervisors.test_libvirt import attributes, defined
 from tests.hypervisors.test_qemu import bin_folder, called_with, values
 
+xen = BY_NAME["xen"]
+
 __all__ = ["bin_folder"]
 
-HVM = Xen(type=XenType.HVM, device_names=XenDevices.XVDA1)
-DISK = guest(libvirt=Libvirt(type=LibvirtType.KVM, boot=Boot.DISK), qemu=Qemu(boot=Boot.DISK), description="a <&> 'b'")
+HVM = XenOptions(type=XenType.HVM, device_names=XenDevices.XVDA1)
+DISK = guest(
+    libvirt=LibvirtOptions(type=LibvirtType.KVM, boot=Boot.DISK),
+    qemu=QemuOptions(boot=Boot.DISK),
+    description="a <&> 'b'",
+)
 
 
 def test_xen_hvm() -> None:
@@ -38,7 +47,7 @@ def test_xen_hvm() -> None:
 
 @pytest.mark.parametrize("kind", [XenType.PV, XenType.PVH])
 def test_pygrub(kind: XenType) -> None:
-    whose = guest(xen=Xen(type=kind, device_names=XenDevices.XVDA1, boot=Boot.PYGRUB))
+    whose = guest(xen=XenOptions(type=kind, device_names=XenDevices.XVDA1, boot=Boot.PYGRUB))
     with xlutil.reading(xen.render(whose, FILES)) as config:
         assert [config.text(name) for name in ("type", "bootloader", "kernel")] == [kind, "pygrub", None]
         assert list(config.disks()) == ["xvda1", "xvda2"]
@@ -46,7 +55,7 @@ def test_pygrub(kind: XenType) -> None:
 
 @pytest.mark.parametrize("firmware", list(Firmware))
 def test_libvirt(tmp_path: Path, firmware: Firmware) -> None:
-    whose = guest(libvirt=DISK.libvirt, firmware=firmware, description=DISK.description)
+    whose = guest(libvirt=DISK.options["libvirt"], firmware=firmware, description=DISK.description)
     domain = defined(tmp_path, whose, FILES)
     assert domain.find("os/kernel") is None
     assert attributes(domain, "disk/source", "file") == [str(FILES.root), str(FILES.swap), str(FILES.boot)]
@@ -56,7 +65,7 @@ def test_libvirt(tmp_path: Path, firmware: Firmware) -> None:
 
 @pytest.mark.parametrize("firmware", list(Firmware))
 def test_qemu(bin_folder: Path, firmware: Firmware) -> None:
-    arguments = called_with(bin_folder, guest(qemu=DISK.qemu, firmware=firmware), FILES)
+    arguments = called_with(bin_folder, guest(qemu=DISK.options["qemu"], firmware=firmware), FILES)
     assert not {"-kernel", "-initrd", "-append"} & {*arguments}
     devices = values(arguments, "-device")
     assert [device for device in devices if "bootindex" in device] == [

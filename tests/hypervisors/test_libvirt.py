@@ -9,13 +9,16 @@ from hypothesis import given
 
 from pipeline.guestlist.keys.disk import MAX_DISKS
 from pipeline.guestlist.keys.nic import MAX_NICS
-from pipeline.hypervisors import Files, libvirt
+from pipeline.hypervisors import BY_NAME, Files
+from pipeline.hypervisors.libvirt import LibvirtOptions, LibvirtType
 from pipeline.model.guest import Guest
 from pipeline.model.network import NicModel
-from pipeline.model.virtualization import Action, Libvirt, LibvirtType
+from pipeline.model.virtualization import Action
 from tests.guests import DOMAIN_UUID, MIB, ROOT_UUID, guest, nic
 from tests.hypervisors.files import ARGUMENTS, FILES, NASTY, files_in, folders
 from tests.machine import need_programs, run
+
+libvirt = BY_NAME["libvirt"]
 
 
 def defined(folder: Path, whose: Guest, files: Files) -> Element:
@@ -101,7 +104,7 @@ def test_what_may_change_and_what_follows(tmp_path: Path) -> None:
         maxvcpus=4,
         on_crash=Action.COREDUMP_RESTART,
         extra="""quiet a='<&>' b="c" \\""",
-        libvirt=Libvirt(type=LibvirtType.QEMU),
+        libvirt=LibvirtOptions(type=LibvirtType.QEMU),
     )
     domain = defined(tmp_path, changes, FILES)
     assert domain.get("type") == "qemu"

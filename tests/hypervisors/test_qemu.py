@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from pipeline.hypervisors import Files, qemu
+from pipeline.hypervisors import BY_NAME, Files
 from pipeline.model.guest import Guest
 from pipeline.model.network import NicModel
 from pipeline.model.virtualization import Action
 from tests.guests import DOMAIN_UUID, ROOT_UUID, guest, nic
 from tests.hypervisors.files import ARGUMENTS, FILES, NASTY, files_in, folders
+
+qemu = BY_NAME["qemu"]
 
 
 @pytest.fixture(scope="session")

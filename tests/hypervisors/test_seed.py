@@ -7,13 +7,15 @@ import pytest
 
 from pipeline.guestlist.keys.disk import MAX_DISKS
 from pipeline.guestlist.keys.nic import MAX_NICS
-from pipeline.hypervisors import Files, xen
-from pipeline.model.virtualization import Xen, XenDevices, XenType
+from pipeline.hypervisors import BY_NAME, Files
+from pipeline.hypervisors.xen import XenDevices, XenOptions, XenType
 from tests.guests import guest, nic
 from tests.hypervisors import xlutil
 from tests.hypervisors.files import files_in
 from tests.hypervisors.test_libvirt import attributes, defined
 from tests.hypervisors.test_qemu import bin_folder, called_with, values
+
+xen = BY_NAME["xen"]
 
 __all__ = ["bin_folder"]
 
@@ -36,7 +38,7 @@ MANY = seeded(*map(str, range(MAX_DISKS)))
 )
 @pytest.mark.parametrize("files", [MANY, seeded(swap=False)], ids=["many", "few"])
 def test_xen(kind: XenType, names: XenDevices, device: str, files: Files) -> None:
-    text = xen.render(guest(xen=Xen(type=kind, device_names=names)), files)
+    text = xen.render(guest(xen=XenOptions(type=kind, device_names=names)), files)
     with xlutil.reading(text) as config:
         disks = config.disks()
         assert disks[device] == "/srv/seed.img"

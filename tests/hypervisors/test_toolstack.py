@@ -9,8 +9,8 @@ from pipeline import process
 from pipeline.errors import HostError
 from pipeline.host import lifecycle
 from pipeline.host.store import Store
+from pipeline.host.toolstacks import check_stopped
 from pipeline.hypervisors import virsh, xl
-from pipeline.hypervisors.toolstack import check_stopped
 from tests.machine import need_programs
 from tests.toolstacks import Toolstacks
 

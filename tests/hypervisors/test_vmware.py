@@ -7,14 +7,17 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from pipeline.hypervisors import INEXPRESSIBLE, vmware
+from pipeline.hypervisors import BY_NAME
+from pipeline.hypervisors.vmware import Adapter, VmwareOptions
 from pipeline.model.disk import Allocation, Disk
 from pipeline.model.guest import Guest
 from pipeline.model.network import NicModel
-from pipeline.model.virtualization import Adapter, Firmware, HostKernel, Vmware
+from pipeline.model.virtualization import Firmware, HostKernel
 from tests.guests import BASE, DOMAIN_UUID, MIB, guest, nic
 from tests.hypervisors.files import FILES, files_in
 from tests.machine import PATH, need_programs, run
+
+vmware = BY_NAME["vmware"]
 
 # Where VMware documents them is said in hypervisors/vmware.py.
 DOCUMENTED = {
@@ -90,7 +93,7 @@ def test_much() -> None:
         firmware=Firmware.UEFI,
         disks=tuple(map(data, names)),
         nics=(nic(None, mac="00:50:56:3f:00:01"), nic(None)),
-        vmware=Vmware(adapter=Adapter.LSILOGIC, guest_os="debian12-64"),
+        vmware=VmwareOptions(adapter=Adapter.LSILOGIC, guest_os="debian12-64"),
         description='"a|b" <&> é # $(x)',
     )
     files = files_in("/srv", *names)
@@ -105,7 +108,7 @@ def test_much() -> None:
 
 
 def test_sata() -> None:
-    found = settings(vmware.render(guest(vmware=Vmware(adapter=Adapter.SATA)), FILES))
+    found = settings(vmware.render(guest(vmware=VmwareOptions(adapter=Adapter.SATA)), FILES))
     assert found["sata0:0.fileName"] == "deb01.vmdk"
     assert not [key for key in found if key.startswith("scsi")]
 
@@ -140,7 +143,7 @@ def test_libvirt_reads_it(stand_ins: Path, adapter: Adapter, firmware: Firmware)
         maxvcpus=2,
         disks=(data("data"),),
         nics=tuple(replace(nic(None), mac=f"00:50:56:{n}f:00:01", model=model) for n, model in enumerate(models, 2)),
-        vmware=Vmware(adapter=adapter),
+        vmware=VmwareOptions(adapter=adapter),
         description='"a|b" <&> é # $(x)',
     )
     domain = read(stand_ins, vmware.render(whose, files_in("/srv", "data")))
@@ -199,7 +202,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("whose", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_it_cannot_be(whose: Guest, message: str) -> None:
-    assert [refusal.message for refusal in INEXPRESSIBLE["vmware"].refusals(whose)] == [message]
+    assert [refusal.message for refusal in vmware.refusals(whose)] == [message]
 
 
 def test_what_it_can_be() -> None:

@@ -4,11 +4,14 @@ from textwrap import dedent
 
 import pytest
 
-from pipeline.hypervisors import BY_NAME, Files, xen
+from pipeline.hypervisors import BY_NAME, Files
+from pipeline.hypervisors.xen import XenDevices, XenOptions, XenType
 from pipeline.model.guest import Guest
-from pipeline.model.virtualization import Action, Xen, XenDevices, XenType
+from pipeline.model.virtualization import Action
 from tests.guests import MIB, guest, nic
 from tests.hypervisors.files import files_in
+
+xen = BY_NAME["xen"]
 
 pytestmark = pytest.mark.unit
 
@@ -70,7 +73,7 @@ CONFIGURATIONS = {
             extra='quiet dyndbg="file a.c +p"',
             on_poweroff=Action.RESTART,
             on_crash=Action.COREDUMP_RESTART,
-            xen=Xen(type=XenType.PVH, device_names=XenDevices.SDA1),
+            xen=XenOptions(type=XenType.PVH, device_names=XenDevices.SDA1),
         ),
         files_in("/i"),
         """\
@@ -123,4 +126,3 @@ def test_odd_paths(folder: str, quoted: str) -> None:
 
 def test_it_goes_by_the_name_of_xen() -> None:
     assert BY_NAME["xen"].suffix == "cfg"
-    assert BY_NAME["xen"].render is xen.render

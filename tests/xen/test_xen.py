@@ -12,7 +12,7 @@ import pytest
 from pipeline import guestlist
 from pipeline.boottest import inside
 from pipeline.boottest.overlay import thrown_away
-from pipeline.hypervisors import xl
+from pipeline.hypervisors import BY_NAME, xl
 from pipeline.image import ext
 from pipeline.image.ext import browse
 from pipeline.image.files.clone import clone
@@ -186,7 +186,7 @@ def _commands(guests: Workshop) -> dict[str, str]:
 
 
 def _values(guests: Workshop, name: str) -> dict[str, str]:
-    (address,) = guestlist.load(guests.folder / "guests.yaml").guests[name].nics[0].addresses
+    (address,) = guestlist.load(guests.folder / "guests.yaml", hypervisors=BY_NAME).guests[name].nics[0].addresses
     config = f"/images/{name}/{name}.cfg"
     return {
         "name": name,
@@ -225,13 +225,13 @@ def test_swaps(host: Host, name: str) -> None:
 @pytest.mark.parametrize("name", GUESTS)
 def test_answers_over_the_bridge(guests: Workshop, host: Host, name: str) -> None:
     assert "3 packets transmitted, 3 received" in host.facts[f"{name} ping"]
-    (nic,) = guestlist.load(guests.folder / "guests.yaml").guests[name].nics
+    (nic,) = guestlist.load(guests.folder / "guests.yaml", hypervisors=BY_NAME).guests[name].nics
     assert f"{nic.addresses[0].ip} dev {dom0.BRIDGE} lladdr {nic.mac.lower()} " in host.facts[f"{name} neighbour"]
 
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_has_the_memory_and_processors_of_the_list(guests: Workshop, host: Host, name: str) -> None:
-    guest = guestlist.load(guests.folder / "guests.yaml").guests[name]
+    guest = guestlist.load(guests.folder / "guests.yaml", hypervisors=BY_NAME).guests[name]
     row, _, *processors = host.facts[f"{name} list"].splitlines()[1:]
     assert row.split()[0] == name
     assert [int(number) for number in row.split()[2:4]] == [guest.memory >> 20, guest.vcpus]

@@ -6,6 +6,7 @@ A rule yields what is wrong with a guest. It may raise BrokenError where it meet
 from collections.abc import Iterator, Mapping
 
 from pipeline.errors import did_you_mean, quoted
+from pipeline.guestlist.checks.nic import at_card
 from pipeline.guestlist.keys.guest import (
     GUEST,
     HYPERVISORS,
@@ -19,9 +20,8 @@ from pipeline.guestlist.keys.guest import (
     RAMDISK,
     ROOT_SIZE,
     VCPUS,
-    Hypervisors,
 )
-from pipeline.guestlist.keys.hypervisor import OPTIONS
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.keys.master import Masters
 from pipeline.guestlist.resolve.entries import Listed
 from pipeline.guestlist.schema.table import Item
@@ -61,7 +61,7 @@ def hypervisors_are_known(guest: Listed, hypervisors: Hypervisors | None) -> Ite
 def hypervisors_can_express_it(guest: Listed, hypervisors: Hypervisors) -> Iterator[Fault]:
     """Nothing is asked of a hypervisor that it does not have."""
     for name in guest.fields[HYPERVISORS]:
-        for key in hypervisors[name].keys if name in hypervisors else ():
+        for key in hypervisors[name].unsupported_keys if name in hypervisors else ():
             if guest.fields[key] != key.default:
                 hint = f"say '{key.name}: {key.default or 'none'}' for guests of {name}"
                 yield _at(guest, key, f"{name} has nothing like {key.name}", hint)
@@ -72,12 +72,16 @@ def hypervisors_take_it(guest: Listed, built: Guest, hypervisors: Hypervisors) -
     for name in built.hypervisors:
         if name in hypervisors:
             for refusal in hypervisors[name].refusals(built):
-                yield _at(guest, refusal.item, f"{name} {refusal.message}", refusal.hint)
+                if refusal.card is None:
+                    yield _at(guest, refusal.item, f"{name} {refusal.message}", refusal.hint)
+                else:
+                    card = guest.cards[refusal.card]
+                    yield at_card(card, card.keys.model, f"{name} {refusal.message}", refusal.hint)
 
 
-def options_are_of_its_hypervisors(guest: Listed) -> Iterator[Fault]:
+def options_are_of_its_hypervisors(guest: Listed, hypervisors: Hypervisors) -> Iterator[Fault]:
     """A guest's own options are for a hypervisor that it names; those of the defaults are for guests that do."""
-    for section in OPTIONS:
+    for section in (each.options for each in hypervisors.values()):
         if section in guest.own and section.name not in guest.fields[HYPERVISORS]:
             yield _at(guest, section, f"{section.name} is not among its hypervisors", "add it, or remove this")
 

@@ -10,8 +10,6 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any, Final
 
 from pipeline.errors import did_you_mean, quoted
-from pipeline.guestlist.keys.guest import HYPERVISORS
-from pipeline.guestlist.keys.hypervisor import XEN_TYPE
 from pipeline.guestlist.keys.network import Named, why_unreachable
 from pipeline.guestlist.keys.nic import FIRST, NETWORK, Asked, LinkKeys
 from pipeline.guestlist.resolve.entries import Listed
@@ -19,7 +17,6 @@ from pipeline.guestlist.resolve.nic import Card
 from pipeline.guestlist.schema.table import BrokenError, Key
 from pipeline.guestlist.syntax.nodes import Fault, Node, Sequence, fault
 from pipeline.model.addresses import Address, HostPart, Interface, Network, role_in
-from pipeline.model.virtualization import XenType
 
 _IPV6_MTU = 1280
 """What IPv6 takes at least: RFC 8200, 5."""
@@ -44,8 +41,6 @@ def cards_are_sound(guest: Listed) -> Iterator[Fault]:
         for rule in _RULES if card.is_elaborate else _RULES_FOR_ALL:
             with suppress(BrokenError):
                 yield from rule(card)
-        with suppress(BrokenError):
-            yield from _card_can_be_imitated(card, guest)
 
 
 def _network_is_known(card: Card) -> Iterator[Fault]:
@@ -53,7 +48,7 @@ def _network_is_known(card: Card) -> Iterator[Fault]:
     name = card.fields[card.keys.use]
     if name is not None and card.networks is not None and name not in card.networks:
         hint = did_you_mean(name, card.networks) or "declare it under 'networks'"
-        yield _at(card, card.keys.use, f"there is no network {quoted(name)}", hint)
+        yield at_card(card, card.keys.use, f"there is no network {quoted(name)}", hint)
 
 
 def _addresses_suit_the_network(card: Card) -> Iterator[Fault]:
@@ -64,7 +59,7 @@ def _addresses_suit_the_network(card: Card) -> Iterator[Fault]:
         return  # as nearly all are
     for each in given:
         for message, hint in _misfit(card, each, network):
-            yield _at(card, card.keys.address, message, hint, _item(card, each))
+            yield at_card(card, card.keys.address, message, hint, _item(card, each))
 
 
 def _misfit(card: Card, given: Asked | HostPart | Interface, network: Named | None) -> Iterator[tuple[str, str]]:
@@ -128,12 +123,12 @@ def _why_unreachable(gateway: Address, subnets: tuple[Network, ...]) -> str:
 def _gateway_fault(card: Card, gateway: Address, wrong: str) -> Fault:
     key = card.keys.gateway
     if wrong == "DHCP":
-        return _at(card, key, "DHCP says what the gateway is", "remove it, or give an address")
+        return at_card(card, key, "DHCP says what the gateway is", "remove it, or give an address")
     message = f"the gateway {gateway} is {wrong}"
     if key in card.own:
-        return _at(card, key, message)
+        return at_card(card, key, message)
     # Where the gateway is the defaults', it is the guest's address that does not go with it.
-    return _at(card, card.keys.address, message, "give the guest a gateway of its own, or none")
+    return at_card(card, card.keys.address, message, "give the guest a gateway of its own, or none")
 
 
 def _routes_are_reachable(card: Card) -> Iterator[Fault]:
@@ -145,7 +140,7 @@ def _routes_are_reachable(card: Card) -> Iterator[Fault]:
         if any(each.ip == route.via for each in card.addresses):
             wrong = "the guest's own address"
         if wrong:
-            yield _at(card, card.keys.routes, f"the router {route.via} is {wrong}")
+            yield at_card(card, card.keys.routes, f"the router {route.via} is {wrong}")
 
 
 def _mtu_carries_ipv6(card: Card) -> Iterator[Fault]:
@@ -154,17 +149,7 @@ def _mtu_carries_ipv6(card: Card) -> Iterator[Fault]:
     if mtu is None or mtu >= _IPV6_MTU:
         return
     if card.value(lambda keys: keys.dhcp6) or any(each.version == 6 for each in card.addresses):
-        yield _at(card, card.keys.mtu, f"mtu: {mtu} is too small for IPv6", f"give {_IPV6_MTU} at least")
-
-
-def _card_can_be_imitated(card: Card, guest: Listed) -> Iterator[Fault]:
-    """Xen's PV and PVH guests have Xen's own card, and no other."""
-    model = card.keys.model
-    if model in card.fields and card.fields[model] is not None and "xen" in guest.fields[HYPERVISORS]:
-        kind = guest.fields[XEN_TYPE]
-        if kind in {XenType.PV, XenType.PVH}:
-            hint = "remove it, or say 'model: none' for guests of Xen"
-            yield _at(card, model, f"a {kind.upper()} guest of Xen has no card to imitate", hint)
+        yield at_card(card, card.keys.mtu, f"mtu: {mtu} is too small for IPv6", f"give {_IPV6_MTU} at least")
 
 
 _RULES_FOR_ALL: Final[tuple[Callable[[Card], Iterator[Fault]], ...]] = (
@@ -184,7 +169,7 @@ def _item(card: Card, given: object) -> Node:
     return node.items[card.given.index(given)] if isinstance(node, Sequence) else node
 
 
-def _at(card: Card, key: Key[Any], message: str, hint: str = "", part: Node | None = None) -> Fault:
+def at_card(card: Card, key: Key[Any], message: str, hint: str = "", part: Node | None = None) -> Fault:
     """A fault of what `key` says: the guest's, the defaults', or that of the network, of which the guest knows."""
     if key in card.own:
         return fault(part or card.own.node(key), message, hint, ("guests", card.guest))

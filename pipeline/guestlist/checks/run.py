@@ -16,7 +16,7 @@ from pipeline.guestlist.keys import role as role_keys
 from pipeline.guestlist.keys import unit as unit_keys
 from pipeline.guestlist.keys import user
 from pipeline.guestlist.keys.file import Walk
-from pipeline.guestlist.keys.guest import Hypervisors
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.keys.user import USERS, Read
 from pipeline.guestlist.resolve.draft import FARM, Draft
 from pipeline.guestlist.resolve.entries import Entry, Listed
@@ -44,7 +44,7 @@ def check(
         partial(guest_checks.master_is_known, masters=draft.masters),
         partial(guest_checks.hypervisors_are_known, hypervisors=hypervisors),
         partial(guest_checks.hypervisors_can_express_it, hypervisors=hypervisors or {}),
-        guest_checks.options_are_of_its_hypervisors,
+        partial(guest_checks.options_are_of_its_hypervisors, hypervisors=hypervisors or {}),
         guest_checks.limits_are_no_less,
         guest_checks.reboot_goes_with_poweroff,
         nic_checks.network_is_whole,

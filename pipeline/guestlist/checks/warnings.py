@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 
 from pipeline.errors import quoted
-from pipeline.guestlist.keys.guest import HYPERVISORS, Hypervisors
+from pipeline.guestlist.keys.guest import HYPERVISORS
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.resolve.entries import Entry, Listed
 from pipeline.guestlist.schema.table import BrokenError
 from pipeline.guestlist.syntax.nodes import Fault, fault, first_at_each_place

@@ -4,13 +4,14 @@ It follows the draft 2020-12 of JSON Schema, and describes values as YAML 1.2 ha
 schema cannot see, as two guests with one address, is left to the reading of the list.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from pipeline.guestlist.keys import guest as guest_keys
 from pipeline.guestlist.keys import master as master_keys
 from pipeline.guestlist.keys import network as network_keys
 from pipeline.guestlist.keys import role as role_keys
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.keys.names import HOST_NAME, MAX_HOST_NAME, NAME, NETWORK
 from pipeline.guestlist.keys.nic import FIRST, Asked
 from pipeline.guestlist.resolve import draft as schema
@@ -22,10 +23,10 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _NESTED: Final = ("anyOf", "properties", "patternProperties", "additionalProperties", "items")
 
 
-def json_schema(hypervisors: Iterable[str] = ()) -> Schema:
-    """The schema. `hypervisors` are those that guests can be configured for; without them, any name is one."""
+def json_schema(hypervisors: Hypervisors) -> Schema:
+    """The schema. `hypervisors` are those that guests can be configured for; without any, any name is one."""
     known = tuple(hypervisors)
-    guest = _partial(guest_keys.GUEST.schema)
+    guest = _partial(guest_keys.guest_table(tuple(each.options for each in hypervisors.values())).schema)
     if known:
         guest["properties"][guest_keys.HYPERVISORS.name] |= Many(Choice(known), minimum=1).schema
     shared = {name: key for name, key in guest["properties"].items() if name != FIRST.mac.name}

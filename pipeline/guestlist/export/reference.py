@@ -8,6 +8,7 @@ from pipeline.guestlist.keys import guest as guest_keys
 from pipeline.guestlist.keys import master as master_keys
 from pipeline.guestlist.keys import network as network_keys
 from pipeline.guestlist.keys import role as role_keys
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.resolve import draft as schema
 from pipeline.guestlist.schema.readers import Or
 from pipeline.guestlist.schema.table import REQUIRED, Item, Key, Shorthand, Table
@@ -53,8 +54,8 @@ _ROLE: Final = "`roles:` is a mapping of names to these keys, for guests to have
 _NETWORK: Final = "`networks:` is a mapping of names to these keys, for guests to `use`: see [networks](networks.md)."
 
 
-def reference() -> str:
-    """The page, in Markdown."""
+def reference(hypervisors: Hypervisors) -> str:
+    """The page, in Markdown, with the options of `hypervisors`."""
     sources = _words(f"`{source.name}`" for source in master_keys.SOURCES)
     lines = chain(
         [_HEAD, "## The list", ""],
@@ -66,7 +67,7 @@ def reference() -> str:
         ["## Roles", "", _ROLE, ""],
         _tables(role_keys.ROLE),
         ["## Guests", "", _GUEST, _DEFAULTS, ""],
-        _tables(guest_keys.GUEST),
+        _tables(guest_keys.guest_table(tuple(each.options for each in hypervisors.values()))),
     )
     return "\n".join(lines).rstrip("\n") + "\n"
 

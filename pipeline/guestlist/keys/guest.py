@@ -1,23 +1,22 @@
 """The keys that a guest may have, and what they mean."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from pipeline.guestlist.keys import names
 from pipeline.guestlist.keys.disk import DISKS
 from pipeline.guestlist.keys.file import FILES
-from pipeline.guestlist.keys.hypervisor import DESCRIPTION, FIRMWARE, LIBVIRT, QEMU, VMWARE, XEN
+from pipeline.guestlist.keys.hypervisor import DESCRIPTION, FIRMWARE
 from pipeline.guestlist.keys.nic import FIRST, NETWORK
 from pipeline.guestlist.keys.role import ROLES
 from pipeline.guestlist.keys.unit import UNITS
 from pipeline.guestlist.keys.user import USERS
 from pipeline.guestlist.keys.variable import VARS
 from pipeline.guestlist.schema.readers import Choice, Many, Number, Or, Size
-from pipeline.guestlist.schema.table import Item, Key, Section, Shorthand, Table
+from pipeline.guestlist.schema.table import Key, Section, Shorthand, Table
 from pipeline.model.disk import Allocation, FileSystem
-from pipeline.model.guest import Guest
 from pipeline.model.master import Identity
 from pipeline.model.sizes import GIB, KIB, MIB, TIB
 from pipeline.model.user import HostKey
@@ -99,32 +98,12 @@ GUEST: Final = Table(
     *(USERS, ROLES, FILES, UNITS, VARS, HOST_KEYS, IDENTITY),
     *(TIMEZONE, LOCALE, KEYBOARD),
     *(HYPERVISORS, KERNEL, RAMDISK, EXTRA, ON_POWEROFF, ON_REBOOT, ON_CRASH),
-    *(DESCRIPTION, FIRMWARE, XEN, LIBVIRT, QEMU, VMWARE),
+    *(DESCRIPTION, FIRMWARE),
 )
+"""The keys of every guest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A value that a hypervisor has nothing for."""
-
-    item: Item
-    """The key that has it, as far as the list gives it."""
-    message: str
-    """To follow the hypervisor's name."""
-    hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a hypervisor cannot express."""
-
-    keys: Collection[Key[Any]] = ()
-    """These have to be left at their defaults."""
-    refusals: Callable[[Guest], Iterable[Refusal]] = lambda _: ()
-    """What it refuses of a guest that is well otherwise."""
-    drivers: Callable[[Guest], Collection[str]] = lambda _: ()
-    """The kernel modules of which a guest needs one to find its disks."""
-
-
-Hypervisors = Mapping[str, Limits]
-"""By name, what each hypervisor cannot express."""
+@cache
+def guest_table(options: tuple[Section, ...]) -> Table:
+    """The keys of a guest, with the `options` of hypervisors."""
+    return Table(*GUEST.items.values(), *options)

@@ -1,10 +1,13 @@
-"""The keys of what a guest's hypervisors make of it: how each starts it, and what only one of them has to know."""
+"""What guests.yaml has to know of a hypervisor: its own keys, and what it cannot express of the others."""
 
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from pipeline.guestlist.schema.readers import Choice, Matching, Or
-from pipeline.guestlist.schema.table import Key, Section, Table
-from pipeline.model.virtualization import Adapter, Boot, Firmware, LibvirtType, XenDevices, XenType
+from pipeline.guestlist.schema.table import Fields, Item, Key, Section
+from pipeline.model.guest import Guest
+from pipeline.model.virtualization import Firmware
 
 DESCRIPTION: Final[Key[str | None]] = Key(
     "description",
@@ -17,37 +20,40 @@ DESCRIPTION: Final[Key[str | None]] = Key(
 )
 FIRMWARE: Final = Key("firmware", Choice(tuple(Firmware)), "what starts it where it boots as a PC does", Firmware.BIOS)
 
-XEN_TYPE: Final = Key("xen.type", Choice(tuple(XenType)), "how Xen virtualizes it", XenType.PV)
-XEN_DEVICES: Final = Key(
-    "xen.device_names", Choice(tuple(XenDevices)), "its first disk's name; sda1 for old kernels", XenDevices.XVDA1
-)
-XEN_BOOT: Final = Key(
-    "xen.boot",
-    Choice((Boot.KERNEL, Boot.PYGRUB)),
-    "what it boots, unless its type is hvm: the kernel beside its disk, or the one that pygrub finds in it",
-    Boot.KERNEL,
-)
-XEN: Final = Section("xen", Table(XEN_TYPE, XEN_DEVICES, XEN_BOOT), "what is Xen's alone", short=XEN_TYPE)
 
-_BOOTS = Choice((Boot.KERNEL, Boot.DISK))
-_BOOTS_DOC = "what it boots: the kernel beside its disk, or that in it, by a boot loader"
-LIBVIRT_TYPE: Final = Key(
-    "libvirt.type", Choice(tuple(LibvirtType)), "what runs it: kvm, or emulation by qemu", LibvirtType.KVM
-)
-LIBVIRT_BOOT: Final = Key("libvirt.boot", _BOOTS, _BOOTS_DOC, Boot.KERNEL)
-LIBVIRT: Final = Section("libvirt", Table(LIBVIRT_TYPE, LIBVIRT_BOOT), "what is libvirt's alone", short=LIBVIRT_TYPE)
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A value that a hypervisor has nothing for."""
 
-QEMU_BOOT: Final = Key("qemu.boot", _BOOTS, _BOOTS_DOC, Boot.KERNEL)
-QEMU: Final = Section("qemu", Table(QEMU_BOOT), "what is QEMU's alone")
+    item: Item
+    """The key that has it, as far as the list gives it."""
+    message: str
+    """To follow the hypervisor's name."""
+    hint: str = ""
+    card: int | None = None
+    """The number of the network card whose model it is, rather than the value of `item`."""
 
-VMWARE_ADAPTER: Final = Key("vmware.adapter", Choice(tuple(Adapter)), "what its disks are on", Adapter.PVSCSI)
-VMWARE_GUEST_OS: Final = Key(
-    "vmware.guest_os",
-    Matching("what VMware calls an operating system, as debian12-64", "[A-Za-z0-9][A-Za-z0-9_-]{0,39}"),
-    "what VMware takes its operating system for",
-    "otherlinux-64",
-)
-VMWARE: Final = Section("vmware", Table(VMWARE_ADAPTER, VMWARE_GUEST_OS), "what is VMware's alone")
 
-OPTIONS: Final = (XEN, LIBVIRT, QEMU, VMWARE)
-"""Sections of what one hypervisor alone has, whose name they bear."""
+class Hypervisor(Protocol):
+    """A hypervisor, as far as the list is concerned."""
+
+    @property
+    def options(self) -> Section:
+        """The keys that it alone has, in a section of its name."""
+
+    @property
+    def unsupported_keys(self) -> Collection[Key[Any]]:
+        """Keys of guests that it has nothing for: they have to be left at their defaults."""
+
+    def configure(self, fields: Fields) -> object:
+        """The options of a guest. Raises BrokenError."""
+
+    def refusals(self, guest: Guest) -> Iterable[Refusal]:
+        """What it cannot do for a guest that is sound otherwise."""
+
+    def drivers(self, guest: Guest) -> Collection[str]:
+        """The kernel modules of which a guest needs one to find its disks."""
+
+
+Hypervisors = Mapping[str, Hypervisor]
+"""By the names that guests are configured for."""

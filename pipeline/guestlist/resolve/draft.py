@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from pipeline.guestlist.keys import names
+from pipeline.guestlist.keys.guest import guest_table
+from pipeline.guestlist.keys.hypervisor import Hypervisors
 from pipeline.guestlist.keys.master import Masters, read_masters
 from pipeline.guestlist.keys.network import Networks, read_networks
 from pipeline.guestlist.keys.role import Roles, read_roles
@@ -59,8 +61,12 @@ class Draft:
     """What the paths of files are relative to."""
 
 
-def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
-    """What the list with the node `root` says, and all that is wrong with its parts. Paths are relative to `folder`."""
+def read(root: Node | None, folder: Path, hypervisors: Hypervisors) -> tuple[Draft, list[Fault]]:
+    """What the list with the node `root` says, and all that is wrong with its parts. Paths are relative to `folder`.
+
+    Guests have keys for the options of `hypervisors`.
+    """
+    keys = guest_table(tuple(each.options for each in hypervisors.values()))
     top = root or _NOTHING
     fields, faults = LIST.read(top)
     faults.extend(fault(top, f"{key.name} is missing", f"give {key.reader.form}") for key in LIST.missing(fields))
@@ -79,10 +85,10 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
         roles, found = read_roles(fields[ROLES])
         faults.extend(each.under(ROLES.name) for each in found)
     with suppress(BrokenError):
-        defaults, found = read_defaults(fields[DEFAULTS])
+        defaults, found = read_defaults(fields[DEFAULTS], keys)
         faults.extend(each.under(DEFAULTS.name) for each in found)
     with suppress(BrokenError):
-        entries, found = read_entries(fields[GUESTS], defaults, networks)
+        entries, found = read_entries(fields[GUESTS], keys, defaults, networks)
         faults.extend(each.under(GUESTS.name) for each in found)
     if networks:
         with suppress(BrokenError):

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.errors import GuestfarmError, did_you_mean, quoted
-from pipeline.guestlist.keys.guest import GUEST, KERNEL
+from pipeline.guestlist.keys.guest import KERNEL
 from pipeline.guestlist.keys.names import parse_guest_name
 from pipeline.guestlist.keys.network import Networks
 from pipeline.guestlist.keys.nic import misplaced
 from pipeline.guestlist.resolve.nic import Card, cards_of
-from pipeline.guestlist.schema.table import BrokenError, Fields
+from pipeline.guestlist.schema.table import BrokenError, Fields, Table
 from pipeline.guestlist.syntax.expand import spread, varies, varying_part, with_literal_texts
 from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault, first_at_each_place
 from pipeline.guestlist.syntax.ranges import MAX_LENGTH, has_range, parse_range
@@ -43,16 +43,18 @@ Entry = list[Listed]
 """The guests that one entry of the list stands for."""
 
 
-def read_defaults(node: Node) -> tuple[Fields, list[Fault]]:
-    """The fields that guests have unless they say otherwise, and all that is wrong with them."""
-    fields, faults = GUEST.read(node)
+def read_defaults(node: Node, keys: Table) -> tuple[Fields, list[Fault]]:
+    """The fields that guests, which have these `keys`, have unless they say otherwise; and all that is wrong."""
+    fields, faults = keys.read(node)
     found = list(misplaced(fields))
     faults.extend(fault(fields.node(key), f"{key.name} belongs to a single guest", hint) for key, hint in found)
     return fields.breaking(*(key for key, _ in found)), faults
 
 
-def read_entries(node: Node, defaults: Fields, networks: Networks | None) -> tuple[list[Entry], list[Fault]]:
-    """The guests by entry, and all that is wrong with each of them alone."""
+def read_entries(
+    node: Node, keys: Table, defaults: Fields, networks: Networks | None
+) -> tuple[list[Entry], list[Fault]]:
+    """The guests, which have these `keys`, by entry, and all that is wrong with each of them alone."""
     try:
         entries = entries_of(node, "a mapping of names to guests")
     except ReadingError as error:
@@ -63,7 +65,7 @@ def read_entries(node: Node, defaults: Fields, networks: Networks | None) -> tup
     faults: list[Fault] = []
     room = MAX_GUESTS
     for name, (key, value) in entries.items():
-        entry, found = _read_entry(key, value, defaults, networks)
+        entry, found = _read_entry(key, value, keys, defaults, networks)
         listed.append(entry)
         faults.extend(each.under(name) for each in found)
         room -= len(entry)
@@ -73,7 +75,9 @@ def read_entries(node: Node, defaults: Fields, networks: Networks | None) -> tup
     return listed, faults
 
 
-def _read_entry(key: Scalar, value: Node, defaults: Fields, networks: Networks | None) -> tuple[Entry, list[Fault]]:
+def _read_entry(
+    key: Scalar, value: Node, keys: Table, defaults: Fields, networks: Networks | None
+) -> tuple[Entry, list[Fault]]:
     faults: list[Fault] = []
     names: Sequence[str] = ()
     try:
@@ -82,7 +86,7 @@ def _read_entry(key: Scalar, value: Node, defaults: Fields, networks: Networks |
             parse_guest_name(name)
     except GuestfarmError as error:
         faults.append(fault(key, error.message, error.hint))
-    rows, found = _read_rows(value, len(names))
+    rows, found = _read_rows(value, keys, len(names))
     entry = []
     for name, own in zip(names, rows, strict=False):
         fields = own.over(defaults)
@@ -90,7 +94,7 @@ def _read_entry(key: Scalar, value: Node, defaults: Fields, networks: Networks |
     return entry, [*faults, *found, *_misnamed_pins(entry)]
 
 
-def _read_rows(value: Node, count: int) -> tuple[list[Fields], list[Fault]]:
+def _read_rows(value: Node, keys: Table, count: int) -> tuple[list[Fields], list[Fault]]:
     """The fields of each of the `count` guests that `value` is for, and what is wrong with them, once for all.
 
     A `count` of 0 says that it is not known, for want of a sound name: then what has a range is not read.
@@ -98,13 +102,13 @@ def _read_rows(value: Node, count: int) -> tuple[list[Fields], list[Fault]]:
     if varies(value):
         value = with_literal_texts(value, many=count > 1)
     if not varies(value):
-        row, faults = GUEST.read(value)
+        row, faults = keys.read(value)
         return [row] * count, faults
     faults = []
-    first, found = GUEST.read(next(spread(value, count, faults)))
+    first, found = keys.read(next(spread(value, count, faults)))
     rows, faults = [first], [*faults, *found]
     for varying in islice(spread(varying_part(value), count, []), 1, count):
-        row, found = GUEST.read(varying)
+        row, found = keys.read(varying)
         rows.append(row.over(first))
         faults.extend(found)
     return rows, first_at_each_place(faults)

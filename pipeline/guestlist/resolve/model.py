@@ -6,12 +6,12 @@ from functools import cache
 from pipeline.guestlist.keys import disk as disk_keys
 from pipeline.guestlist.keys import file as file_keys
 from pipeline.guestlist.keys import guest as keys
-from pipeline.guestlist.keys import hypervisor as own
 from pipeline.guestlist.keys import role as role_keys
 from pipeline.guestlist.keys import unit as unit_keys
 from pipeline.guestlist.keys import user
 from pipeline.guestlist.keys import user as user_keys
 from pipeline.guestlist.keys import variable as variable_keys
+from pipeline.guestlist.keys.hypervisor import DESCRIPTION, FIRMWARE, Hypervisors
 from pipeline.guestlist.resolve.draft import FARM, IMAGES, Draft
 from pipeline.guestlist.resolve.entries import Listed
 from pipeline.model.disk import Allocation, Disk, FileSystem
@@ -21,10 +21,10 @@ from pipeline.model.guest import Guest
 from pipeline.model.identity import disk_uuid, domain_uuid, machine_id, root_uuid, swap_uuid
 from pipeline.model.master import Base, Image
 from pipeline.model.user import User
-from pipeline.model.virtualization import HostKernel, Libvirt, Qemu, Vmware, Xen
+from pipeline.model.virtualization import HostKernel
 
 
-def farm(draft: Draft) -> Farm:
+def farm(draft: Draft, hypervisors: Hypervisors) -> Farm:
     """The farm that `draft` describes. Needs one that was read and checked without a fault."""
     name = draft.fields[FARM]
     masters = {key: master for key, master in (draft.masters or {}).items() if master}
@@ -68,13 +68,10 @@ def farm(draft: Draft) -> Farm:
             on_poweroff=fields[keys.ON_POWEROFF],
             on_reboot=fields[keys.ON_REBOOT],
             on_crash=fields[keys.ON_CRASH],
-            xen=Xen(type=fields[own.XEN_TYPE], device_names=fields[own.XEN_DEVICES], boot=fields[own.XEN_BOOT]),
-            libvirt=Libvirt(type=fields[own.LIBVIRT_TYPE], boot=fields[own.LIBVIRT_BOOT]),
-            qemu=Qemu(boot=fields[own.QEMU_BOOT]),
+            options={key: hypervisor.configure(fields) for key, hypervisor in hypervisors.items()},
             identity=fields[keys.IDENTITY] or masters[fields[keys.MASTER]].identity,
-            vmware=Vmware(adapter=fields[own.VMWARE_ADAPTER], guest_os=fields[own.VMWARE_GUEST_OS]),
-            firmware=fields[own.FIRMWARE],
-            description=fields[own.DESCRIPTION],
+            firmware=fields[FIRMWARE],
+            description=fields[DESCRIPTION],
             uuid=domain_uuid(name, listed.name),
             root_uuid=root_uuid(name, listed.name),
             swap_uuid=swap_uuid(name, listed.name),

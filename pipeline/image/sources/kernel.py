@@ -53,25 +53,6 @@ def find(tree: Tree, kernel: PurePosixPath | None = None, initrd: PurePosixPath 
     )
 
 
-def runs_as_xen_pv(config: str) -> bool:
-    """Whether a kernel with this configuration can be a Xen PV guest.
-
-    That is CONFIG_XEN_PV since Linux 4.12, which split it from CONFIG_XEN, and brought CONFIG_XEN_PVHVM_SMP along; see
-    arch/x86/xen/Kconfig. Kernels for 32 bits have no CONFIG_XEN_PV since 5.9.
-    """
-    options = dict(re.findall(r"^(?:# )?(CONFIG_XEN(?:_PV|_PVHVM_SMP)?)(?:=| is not set)(\S*)$", config, re.MULTILINE))
-    split = options.keys() - {"CONFIG_XEN"}
-    return options.get("CONFIG_XEN_PV" if split else "CONFIG_XEN") == "y"
-
-
-def runs_as_xen_pvh(config: str) -> bool:
-    """Whether a kernel with this configuration can be a Xen PVH guest: it has CONFIG_XEN_PVH, since Linux 4.11.
-
-    CONFIG_PVH alone is for other hypervisors; see xen_pvh_init() in arch/x86/platform/pvh/enlighten.c.
-    """
-    return re.search("^CONFIG_XEN_PVH=y$", config, re.MULTILINE) is not None
-
-
 def _named(tree: Tree, path: PurePosixPath) -> str:
     real = resolve(tree, str(path))
     if not tree.exists(real):

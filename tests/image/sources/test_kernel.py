@@ -153,22 +153,3 @@ VERSIONS = [  # rising
 def test_newest(older: str, newer: str) -> None:
     layer = [text(f"boot/{name}-{version}", "") for version in (newer, older) for name in ("vmlinuz", "initrd.img")]
     assert kernel.find(tree(*layer)).kernel == f"boot/vmlinuz-{newer}"
-
-
-# Lines of real configurations.
-CONFIGURATIONS = {
-    "Debian 8, Linux 3.16": ("CONFIG_XEN=y\nCONFIG_XEN_DOM0=y\nCONFIG_XEN_PVHVM=y\nCONFIG_XEN_PVH=y\n", True),
-    "Debian 9, Linux 4.9": ("CONFIG_XEN=y\nCONFIG_XEN_PVHVM=y\n# CONFIG_XEN_PVH is not set\n", True),
-    "Debian 10 and newer": ("CONFIG_XEN=y\nCONFIG_XEN_PV=y\nCONFIG_XEN_PVHVM=y\nCONFIG_XEN_PVHVM_SMP=y\n", True),
-    "without PV": ("CONFIG_XEN=y\n# CONFIG_XEN_PV is not set\nCONFIG_XEN_PVHVM=y\nCONFIG_XEN_PVHVM_SMP=y\n", False),
-    "32 bits since Linux 5.9": ("CONFIG_XEN=y\nCONFIG_XEN_PVHVM=y\nCONFIG_XEN_PVHVM_SMP=y\nCONFIG_XEN_PVH=y\n", False),
-    "without Xen": ("# CONFIG_XEN is not set\n", False),
-    "older than Xen": ("CONFIG_X86=y\n", False),
-    "only its drivers": ("CONFIG_XEN_BLKDEV_FRONTEND=m\nCONFIG_XEN_NETDEV_FRONTEND=m\n", False),
-    "empty": ("", False),
-}
-
-
-@pytest.mark.parametrize(("config", "expected"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
-def test_runs_as_xen_pv(config: str, expected: bool) -> None:
-    assert kernel.runs_as_xen_pv(f"# Linux\nCONFIG_64BIT=y\n{config}CONFIG_ZONE_DMA=y\n") is expected

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from pipeline.guestos import configuration
 from pipeline.guestos.network import interface_names, networkmanager
+from pipeline.guestos.network.tool import NetworkTool
 from pipeline.image.layer.entries import Entry
 from pipeline.image.layer.tree import Tree
 from pipeline.model.guest import Guest
@@ -72,3 +73,6 @@ def _configured(nic: Nic) -> Iterator[str]:
         yield f"DNS{number}={server}"
     if nic.search:
         yield f"DOMAIN={configuration.quoted(' '.join(nic.search))}"
+
+
+TOOL = NetworkTool(name="ifcfg", preference=40, is_in=is_in, entries=entries)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.errors import MasterError
 from pipeline.guestos import resolver
 from pipeline.guestos.network import interface_names
+from pipeline.guestos.network.tool import NetworkTool
 from pipeline.image.layer.entries import Entry, text
 from pipeline.image.layer.tree import Tree, resolve
 from pipeline.model.addresses import Interface
@@ -121,3 +122,6 @@ def _static(name: str, address: Interface, nic: Nic) -> list[str]:
 
 def _joined(lines: list[str]) -> str:
     return "\n".join([*lines, ""])
+
+
+TOOL = NetworkTool(name="ifupdown", preference=10, is_in=is_in, entries=entries)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from pipeline.guestos.network import interface_names, networkmanager
+from pipeline.guestos.network.tool import NetworkTool
 from pipeline.image.layer.entries import Entry, Removal, text
 from pipeline.image.layer.tree import Tree
 from pipeline.model.guest import Guest
@@ -80,3 +81,6 @@ def _list(values: tuple[object, ...]) -> str:
 def _quoted(value: object) -> str:
     """In double quotes, which YAML and JSON have in common."""
     return json.dumps(str(value))
+
+
+TOOL = NetworkTool(name="netplan", preference=20, is_in=is_in, entries=entries)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.guestos.network import interface_names
+from pipeline.guestos.network.tool import NetworkTool
 from pipeline.image.layer.entries import Entry, Metadata, Symlink, text
 from pipeline.image.layer.tree import Tree
 from pipeline.model.guest import Guest
@@ -63,3 +64,6 @@ def _configured(nic: Nic) -> list[str]:
     for route in nic.routes:
         settings += ["", "[Route]", f"Destination={route.to}", f"Gateway={route.via}"]
     return settings
+
+
+TOOL = NetworkTool(name="networkd", preference=60, is_in=is_in, entries=entries)

@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 from pipeline.errors import MasterError
 from pipeline.guestos.network import interface_names
+from pipeline.guestos.network.tool import NetworkTool
 from pipeline.image.layer.entries import Entry, Metadata, Removal, Symlink, text
 from pipeline.image.layer.tree import Tree
 from pipeline.model.guest import Guest
@@ -110,3 +111,6 @@ def _settings(nic: Nic, version: int, *, bare: bool) -> Iterator[str]:
         yield f"dns={';'.join(servers)};"
     if nic.search:
         yield f"dns-search={';'.join(nic.search)};"
+
+
+TOOL = NetworkTool(name="networkmanager", preference=50, is_in=is_in, entries=entries)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.guestos import configuration, resolver
 from pipeline.guestos.network import interface_names
+from pipeline.guestos.network.tool import NetworkTool
 from pipeline.image.layer.entries import Entry
 from pipeline.image.layer.tree import Tree
 from pipeline.model.guest import Guest
@@ -56,3 +57,6 @@ def _configured(nic: Nic) -> Iterator[str]:
     yield f"BOOTPROTO='{_DHCP[nic.dhcp4, nic.dhcp6]}'"
     for number, address in enumerate(nic.addresses):
         yield f"IPADDR{f'_{number}' if number else ''}='{address}'"
+
+
+TOOL = NetworkTool(name="wicked", preference=30, is_in=is_in, entries=entries)

@@ -25,7 +25,7 @@ FLOORS = {
 }
 SIDE_BY_SIDE |= {("guestlist.checks", "guestlist.export"), ("image.boot", "image.resize")}
 SIDE_BY_SIDE |= {("image.disk", "image.sources")}
-IMAGE_KNOWS_OF_MODEL = {"sizes"}  # and never a Guest
+IMAGE_KNOWS_OF_MODEL = {"sizes", "architecture"}  # and never a Guest
 ONLY_HERE = {
     "doit": {"commands", "engine", "dodo"},
     "subprocess": {"process"},

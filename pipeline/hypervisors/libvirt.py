@@ -13,6 +13,7 @@ from pipeline.guestlist.schema.table import Fields, Key, Section, Table
 from pipeline.hypervisors import pc, virsh
 from pipeline.hypervisors.base import Files, Hypervisor, Start
 from pipeline.hypervisors.toolstack import Toolstack
+from pipeline.model.architecture import GUESTS
 from pipeline.model.guest import Guest
 from pipeline.model.network import NicModel
 from pipeline.model.sizes import MIB
@@ -96,7 +97,7 @@ class Libvirt(Hypervisor):
 def _add_boot(domain: Element, guest: Guest, files: Files) -> None:
     uefi = guest.firmware is Firmware.UEFI
     boot = _add(domain, "os", **({"firmware": "efi"} if uefi else {}))
-    _add(boot, "type", "hvm", arch="x86_64", machine=pc.MACHINE)
+    _add(boot, "type", "hvm", arch=GUESTS.libvirt, machine=GUESTS.machine)
     if uefi:  # nobody has signed what it boots
         _add(_add(boot, "firmware"), "feature", enabled="no", name="secure-boot")
     if pc.start(options_of(guest).boot) is Start.BOOT_DISK:

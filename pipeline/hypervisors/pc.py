@@ -6,11 +6,9 @@ from pipeline.guestlist.keys.hypervisor import Refusal
 from pipeline.guestlist.schema.readers import Choice
 from pipeline.hypervisors.base import Files, Start
 from pipeline.hypervisors.base import refusals as refusals_of_boot_disks
+from pipeline.model.architecture import GUESTS
 from pipeline.model.guest import Guest
 from pipeline.model.virtualization import Boot
-
-MACHINE = "q35"
-"""QEMU's chipset with PCI Express; that without is not everywhere any more."""
 
 # Places on the first PCI bus, so that no device moves when another comes or goes. q35 itself takes 0 and 31.
 BALLOON_SLOT = 3
@@ -44,4 +42,4 @@ def command_line(guest: Guest, files: Files) -> str:
     """What the guest's kernel is told: where its root file system is, and to talk on the first serial port."""
     # It is the initrd that knows UUIDs. A kernel without one knows devices, of which the first virtio disk is this.
     root = f"UUID={guest.root_uuid}" if files.ramdisk is not None else "/dev/vda"
-    return f"root={root} ro console=ttyS0 {guest.extra}".rstrip()
+    return f"root={root} ro console={GUESTS.console} {guest.extra}".rstrip()

@@ -11,6 +11,7 @@ from pipeline.guestlist.keys.hypervisor import Refusal
 from pipeline.guestlist.schema.table import Fields, Key, Section, Table
 from pipeline.hypervisors import pc
 from pipeline.hypervisors.base import Disk, Files, Hypervisor, Start
+from pipeline.model.architecture import GUESTS
 from pipeline.model.guest import Guest
 from pipeline.model.network import NicModel
 from pipeline.model.sizes import MIB
@@ -31,9 +32,9 @@ _HEAD = """\
 # More options of QEMU's may follow: -snapshot leaves the disks as they are. ACCEL=tcg in the environment does without
 # KVM; where there is none, that is so anyway.
 """
-_PROGRAM = """\
-exec qemu-system-x86_64 \\
-    -accel "${ACCEL:-kvm}" \\
+_PROGRAM = f"""\
+exec {GUESTS.qemu} \\
+    -accel "${{ACCEL:-kvm}}" \\
     -accel tcg \\
 """
 _FIRMWARE = f"""\
@@ -88,7 +89,7 @@ class Qemu(Hypervisor):
 def _options(guest: Guest, files: Files) -> Iterator[tuple[str, ...]]:
     yield "-name", guest.name
     yield "-uuid", str(guest.uuid)
-    yield "-machine", pc.MACHINE
+    yield "-machine", GUESTS.machine
     yield "-cpu", "max"  # the host's, or all that emulation has
     yield "-m", f"{guest.memory // MIB}M"
     yield "-smp", f"cpus={guest.vcpus},maxcpus={guest.maxvcpus}"

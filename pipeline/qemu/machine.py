@@ -6,14 +6,12 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from pipeline.hypervisors import pc
+from pipeline.model.architecture import GUESTS
 from pipeline.model.guest import Guest
 from pipeline.model.network import Nic, NicModel
 from pipeline.model.sizes import MIB
 
-PROGRAM = "qemu-system-x86_64"
-
-_PROCESSORS = {"kvm": "max", "tcg": "qemu64"}
-"""By accelerator. Emulation of all that the newest processors have takes a guest a third more time to boot."""
+PROGRAM = GUESTS.qemu
 
 _LONGEST_PREFIX = 28
 """Of a network in which QEMU has room for its gateway, its name server and its own address by DHCP."""
@@ -68,7 +66,7 @@ class Machine:
         return list(self._arguments(accelerator, console, report))
 
     def _arguments(self, accelerator: str, console: int, report: int) -> Iterator[str | Path]:
-        yield from (PROGRAM, "-accel", accelerator, "-machine", pc.MACHINE, "-cpu", _PROCESSORS[accelerator])
+        yield from (PROGRAM, "-accel", accelerator, "-machine", GUESTS.machine, "-cpu", GUESTS.cpus[accelerator])
         yield from ("-m", f"{self.memory // MIB}M", "-smp", str(self.vcpus))
         yield from ("-nodefaults", "-display", "none", *(() if self.restarts else ("-no-reboot",)))
         if self.uefi:  # whose settings are not kept

@@ -16,15 +16,13 @@ from pipeline.image.files.usage import check_unused
 from pipeline.image.layer import directory, tar
 from pipeline.image.layer.entries import Contents, Digest, Layer
 from pipeline.image.sources import cloud, derive, mmdebstrap, oci
+from pipeline.model.architecture import GUESTS, runs
 from pipeline.model.farm import DriverNeed
 from pipeline.model.master import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
 from pipeline.tasks.site import Site
 
 _RECIPE = 1
 """Raise it when the same master gets another digest."""
-
-_MACHINES = (None, "x86-64", "i386")
-"""What a PC runs; None is what has no programs, or shell scripts alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +205,11 @@ def _from_image(image: Path, target: Path) -> None:
 
 
 def _publish(target: Path, found: Contents) -> None:
-    if found.machine not in _MACHINES:
+    if not runs(GUESTS, found.machine):
         raise MasterError(
-            f"master '{target.parent.name}': its programs are for {found.machine}, and guests are x86-64 machines",
-            "take the amd64 build of it",
+            f"master '{target.parent.name}': "
+            f"its programs are for {found.machine}, and guests are {GUESTS.programs} machines",
+            f"take the {GUESTS.name} build of it",
         )
     publish_text(target, json.dumps(asdict(found)) + "\n")
 

@@ -5,6 +5,8 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from pipeline.model.architecture import of_elf
+
 Listener = Callable[[int, bytes], None]
 """Gets a file's data piece by piece: an offset, and the bytes from there on."""
 
@@ -17,19 +19,6 @@ _OF_DISKS = re.compile(r"(?:.*/)?drivers/(?:ata|block|ide|message|nvme|scsi|xen)
 
 # The header of an ELF file, see elf(5): magic number, class, byte order, and e_machine at an offset of 18.
 _ELF, _ORDERS, _MACHINE = b"\x7fELF", {1: "<H", 2: ">H"}, 18
-_MACHINES = {
-    3: "i386",
-    8: "mips",
-    20: "ppc",
-    21: "ppc64",
-    22: "s390x",
-    40: "arm",
-    62: "x86-64",
-    183: "arm64",
-    243: "riscv64",
-    258: "loongarch64",
-}
-"""By e_machine of elf.h; Debian's names, where it has some."""
 
 
 class Findings:
@@ -67,7 +56,7 @@ class Findings:
     def _program(self, offset: int, data: bytes) -> None:
         if offset == 0 and data.startswith(_ELF) and len(data) >= _MACHINE + 2 and data[5] in _ORDERS:
             (number,) = struct.unpack_from(_ORDERS[data[5]], data, _MACHINE)
-            self._machines[_MACHINES.get(number, f"machine {number} of elf.h")] += 1
+            self._machines[of_elf(number)] += 1
 
 
 def _drivers(lines: str) -> Iterator[str]:

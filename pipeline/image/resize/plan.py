@@ -44,7 +44,7 @@ def plan(disk: Disk, *, shrink: bool = False) -> Change:
     now = 0
     try:
         status = disk.image.lstat()
-        now = status.st_size
+        now = undo.former_size(disk.image) or status.st_size
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("is no regular file")
         what = _what(disk, now)

@@ -1,4 +1,4 @@
-"""A resize that ends at any of its calls, and of those of the programs that it starts: nothing is lost, and all goes on.
+"""A resize that ends at any of its calls, or of those of the programs it starts: nothing is lost, and the next goes on.
 
 The states in between come from a single run, as copies, since they are hundreds; a few runs are killed for real.
 """

@@ -111,13 +111,14 @@ def roll_back(image: Path) -> bool:
     if not place.exists():
         return False
     saved, before = place / _UNDO, _read(place / _BEFORE)
-    undone = before is not None and _has_saved(saved) and _is_untouched(image, before)
-    if undone:
-        e2fsprogs.roll_back(image, saved)
-        _restore(image, before)
-        sync(image)
+    if before is None or not _has_saved(saved) or not _is_untouched(image, before):
+        _forget(place)
+        return False
+    e2fsprogs.roll_back(image, saved)
+    _restore(image, before)
+    sync(image)
     _forget(place)
-    return undone
+    return True
 
 
 def former_size(image: Path) -> int | None:

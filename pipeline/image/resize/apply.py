@@ -191,11 +191,20 @@ def _image_errors(image: Path) -> Iterator[None]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Have no other process of ours resize a disk in `folder` meanwhile."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ImageError(f"{folder}: another process resizes a disk here", "wait until it has ended") from None
+        _lock(descriptor, folder)
+        try:
+            yield
+        finally:
+            # To close it is not enough: a program that another thread starts has a copy of it for some moments.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ImageError(f"{folder}: another process resizes a disk here", "wait until it has ended") from None

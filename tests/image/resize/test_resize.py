@@ -487,6 +487,41 @@ resize.plan(disk, shrink=True).carry_out()
         return folder
 
 
+@pytest.fixture
+def unfinished(image: Path) -> Path:
+    """A disk whose resize was killed when the file system had become larger."""
+    os.truncate(image, SIZE)
+    with undo.undoable(image, allocated=False) as saved:
+        run("e2fsck", "-f", "-p", "-z", saved.file, image, env={"E2FSCK_TIME": str(saved.time)})
+        os.truncate(image, LARGE)
+        saved.save(image, LARGE)
+        run("resize2fs", "-z", saved.file, image)
+        run("cp", "-a", undo.folder(image), image.with_name("kept"))
+    image.with_name("kept").rename(undo.folder(image))
+    return image
+
+
+@pytest.mark.parametrize("torn", [range(1024, 1028), range(1088, 1100), range(2044, 2048), range(1024, 2048)])
+def test_a_superblock_that_was_being_written(torn: range, prepared: Path, unfinished: Path) -> None:
+    """It cannot be read, or not be right: what was saved is put back all the same."""
+    with unfinished.open("r+b") as file:
+        file.seek(torn.start)
+        file.write(b"\xa5" * len(torn))
+    assert planned(unfinished, LARGE).what == "undo what was interrupted, then resize"
+    assert undo.roll_back(unfinished)
+    assert unfinished.read_bytes() == prepared.read_bytes()
+    resized(unfinished, LARGE)
+
+
+def test_another_file_system_that_took_its_place(unfinished: Path) -> None:
+    unfinished.write_bytes(bytes(4 * MIB))
+    run("mkswap", unfinished)
+    before = digest(unfinished)
+    with pytest.raises(ImageError, match="since then it was replaced by swap; to keep that, remove the folder"):
+        undo.roll_back(unfinished)
+    assert digest(unfinished) == before
+
+
 def test_started_by_the_guest_meanwhile_nothing_is_undone(image: Path, tmp_path: Path, mount: Mount) -> None:
     """Who mounts an unfinished disk has made something of it: to undo the resize now would spoil that."""
     os.truncate(image, LARGE)

@@ -13,7 +13,7 @@ from pipeline.image.disk import swap
 from pipeline.image.ext import e2fsprogs, superblock
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import clone
-from pipeline.image.files.publish import replace
+from pipeline.image.files.publish import replace, sweep_for
 from pipeline.image.resize import undo
 from pipeline.model.sizes import approximate_size, format_size
 
@@ -177,6 +177,7 @@ def resize(disk: Disk) -> None:
     Nobody may be using it. After an error it is what it was, or the next try goes on from there.
     """
     with _image_errors(disk.image), _alone_in(disk.image.parent):
+        sweep_for(disk.image)
         _RESIZE[disk.content](disk)
 
 

@@ -292,6 +292,12 @@ def test_beyond_what_resize2fs_can_do_is_undone(tmp_path: Path, tree: Path) -> N
     assert (tmp_path / "dumped").read_bytes() == (tree / "large").read_bytes()
 
 
+def test_what_a_killed_copy_left_is_removed(image: Path) -> None:
+    """Also by a resize that needs no copy."""
+    image.with_name(f".{image.name}.draft-00000000").write_bytes(b"half")
+    resized(image, LARGE)
+
+
 def test_smaller_only_when_asked(image: Path) -> None:
     assert planned(image, SMALL).refusal == "it would become smaller: that needs --shrink"
     refused(planned(image, SMALL))

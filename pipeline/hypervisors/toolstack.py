@@ -48,13 +48,6 @@ BY_HYPERVISOR: Mapping[str, Toolstack] = {"xen": xl, "libvirt": virsh}
 """By the names of the hypervisors in the guest list."""
 
 
-def present() -> Iterator[tuple[str, Toolstack]]:
-    """The toolstacks that this machine has, and the hypervisors that they are for."""
-    for hypervisor, toolstack in BY_HYPERVISOR.items():
-        if process.available(toolstack.program):
-            yield hypervisor, toolstack
-
-
 _SUFFIXES = (*(toolstack.suffix for toolstack in BY_HYPERVISOR.values()), "qemu.sh", "vmx")
 """Of the configurations of all hypervisors; those of the last two are not for a toolstack."""
 
@@ -100,19 +93,19 @@ def of_guest(name: str, folders: Collection[Path] = (), hypervisors: Collection[
 
     Those are the ones that have a configuration of it in `folders`, where its disks are, and those of `hypervisors`,
     which the list has for it. A configuration that was replaced counts, too: the guest may run by it still. Where
-    nothing tells what the guest is for, it can be under any.
+    nothing tells what the guest is for, it can be under any. Raises HostError.
     """
-    there = {
-        suffix
-        for suffix in _SUFFIXES
-        for folder in folders
-        if any((folder / f"{name}.{suffix}{old}").exists() for old in ("", ".bak"))
-    }
+    try:
+        files = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    except OSError as error:
+        raise HostError(f"{error.filename}: {error.strerror}") from error
+    there = {suffix for suffix in _SUFFIXES if files & {f"{name}.{suffix}", f"{name}.{suffix}.bak"}}
     known = there or hypervisors
     return [
         toolstack
-        for hypervisor, toolstack in present()
-        if not known or toolstack.suffix in there or hypervisor in hypervisors
+        for hypervisor, toolstack in BY_HYPERVISOR.items()
+        if (not known or toolstack.suffix in there or hypervisor in hypervisors)
+        and process.available(toolstack.program)
     ]
 
 
@@ -152,6 +145,5 @@ __all__ = [
     "UnknownStateError",
     "check_stopped",
     "of_guest",
-    "present",
     "states",
 ]

@@ -61,7 +61,7 @@ def unmount(point: Path) -> None:
     try:
         process.run(["umount", point])
     except ProcessError as error:
-        raise HostError(error.message, f"fuser -vm {point} tells who is there") from error
+        raise HostError(error.message, f"this tells who is there: fuser -vm {shlex.quote(str(point))}") from error
 
 
 def mounts() -> Iterator[Mount]:

@@ -33,6 +33,7 @@ TEST_PACKAGES = \
     dnsmasq-base:dnsmasq \
     dosfstools:mkfs.vfat \
     fdisk:sfdisk \
+    gcc:cc \
     gir1.2-nm-1.0:/usr/lib/x86_64-linux-gnu/girepository-1.0/NM-1.0.typelib \
     graphviz:dot \
     grub-common:grub-mkimage \
@@ -40,6 +41,7 @@ TEST_PACKAGES = \
     grub-pc-bin:/usr/lib/grub/i386-pc/kernel.img \
     guestfish:guestfish \
     isc-dhcp-server:dhcpd \
+    libc6-dev:/usr/include/stdio.h \
     libguestfs-xfs:/usr/lib/x86_64-linux-gnu/guestfs/supermin.d/zz-packages-xfs \
     libvirt-clients:virsh \
     libvirt-daemon:libvirtd \

@@ -19,7 +19,7 @@ from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import not_ours
 from pipeline.engine.run import processes
 from pipeline.errors import GuestfarmError
-from pipeline.host.lock import acquire
+from pipeline.host.lock import acquire, release
 from pipeline.model.guest import Guest
 from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in, names
@@ -129,12 +129,12 @@ class Boot(SiteCommand):
         scratch.mkdir(parents=True, exist_ok=True)
         lock = acquire(scratch / f"{guest.name}.lock")
         if isinstance(lock, str):
-            raise GuestfarmError(f"process {lock} is booting it already")
+            raise GuestfarmError(f"{lock} is booting it already")
         try:
             files = files_in(PurePosixPath(self.site.guest(guest)), guest)
             return boot.prove(guest, files, Place(scratch / guest.name, self._log(guest)), limits, via)
         finally:
-            os.close(lock)
+            release(lock)
 
     def _log(self, guest: Guest) -> Path:
         return self.site.build / "logs/boot" / f"{guest.name}.log"

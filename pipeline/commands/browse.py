@@ -83,7 +83,8 @@ class _LookCommand(SiteCommand):
         """Whether somebody uses the disk, or may do so: then it is said."""
         try:
             if found.deployed:
-                check_down(found.guest, [found.image])
+                guest = self.site.farm.guests.get(found.guest)
+                check_down(found.guest, [found.image], guest.hypervisors if guest else ())
             else:
                 check_unused(found.image)
         except GuestfarmError as error:

@@ -9,7 +9,7 @@ from pipeline.commands.site_command import SiteCommand
 from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.host import lifecycle, retired
 from pipeline.host.store import Store
-from pipeline.host.toolstacks import BY_HYPERVISOR
+from pipeline.host.toolstacks import UnknownStateError
 from pipeline.signals import INTERRUPTED
 
 _CONSOLE = {
@@ -72,13 +72,22 @@ class DomainCommand(SiteCommand):
     def tried(self, names: Iterable[str], act: lifecycle.Say) -> list[str]:
         """Do `act` for each guest, and return those with which it succeeded; the others' errors are shown."""
         good = []
+        told: set[str] = set()
         for name in names:
             try:
                 act(name)
                 good.append(name)
+            except UnknownStateError as error:  # all guests of a toolstack have the same cause
+                print(f"{name}: {error.short if error.cause in told else error}", file=sys.stderr)
+                told.add(error.cause)
             except GuestfarmError as error:
                 print(f"{name}: {error}", file=sys.stderr)
         return good
+
+    def hypervisors(self, name: str) -> tuple[str, ...]:
+        """Those that the list has for a guest; none for one that left the list."""
+        guest = self.site.farm.guests.get(name)
+        return tuple(guest.hypervisors) if guest else ()
 
 
 class Start(DomainCommand):
@@ -93,16 +102,13 @@ class Start(DomainCommand):
         names = self.known(pos_args)
         if attach and len(names) > 1:
             raise GuestfarmError(f"{len(names)} guests, and one terminal", "name one guest with -c")
-        farm = self.site.farm
 
         def start(name: str) -> None:
-            guest = farm.guests.get(name)
-            hypervisors = guest.hypervisors if guest else tuple(BY_HYPERVISOR)
-            lifecycle.start(self.store, name, hypervisors, self.say)
+            lifecycle.start(self.store, name, self.hypervisors(name), self.say)
 
         if self.tried(names, start) != names:
             return 1
-        return lifecycle.console(names[0], self.say) if attach else 0
+        return lifecycle.console(self.store, names[0], self.hypervisors(names[0]), self.say) if attach else 0
 
 
 class Stop(DomainCommand):
@@ -118,12 +124,12 @@ class Stop(DomainCommand):
         asked: list[str] = []
 
         def stop(name: str) -> None:
-            if lifecycle.stop(name, self.say, now=now):
+            if lifecycle.stop(self.store, name, self.hypervisors(name), self.say, now=now):
                 asked.append(name)
 
         good = self.tried(names, stop)
         try:
-            left = lifecycle.wait(asked, timeout)
+            left = lifecycle.wait(self.store, {name: self.hypervisors(name) for name in asked}, timeout)
         except KeyboardInterrupt:
             print("interrupted; the guests were asked to shut down all the same", file=sys.stderr)
             return INTERRUPTED
@@ -145,7 +151,7 @@ class Console(DomainCommand):
         names = self.known(pos_args)
         if len(names) > 1:
             raise GuestfarmError(f"{len(names)} guests, and one terminal", "name one guest")
-        return lifecycle.console(names[0], self.say)
+        return lifecycle.console(self.store, names[0], self.hypervisors(names[0]), self.say)
 
 
 class Retire(DomainCommand):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +11,9 @@ from typing import Any, cast
 from pipeline.commands.lifecycle import DomainCommand
 from pipeline.commands.output import table
 from pipeline.engine import ArtifactTask
-from pipeline.errors import GuestfarmError
 from pipeline.host.receipt import Receipt
 from pipeline.host.store import Deployed
-from pipeline.host.toolstacks import present
+from pipeline.host.toolstacks import Domains, UnknownStateError, of_guest
 from pipeline.image.files import usage
 from pipeline.model.guest import Guest
 from pipeline.model.sizes import approximate_size, format_size
@@ -37,8 +36,8 @@ class _Running:
 
     states: Mapping[str, str]
     """The state of each domain that is not down."""
-    known: bool
-    """Whether every toolstack could tell."""
+    unknown: set[str]
+    """The guests of which a toolstack that they can be under could not tell."""
     files: set[tuple[int, int]]
     """Device and inode of files that somebody has open to write."""
 
@@ -49,7 +48,7 @@ class _Running:
         inodes = {(status.st_dev, status.st_ino) for disk in there.disks.values() if (status := _status(disk))}
         if inodes & self.files:
             return "in use"
-        return "down" if self.known else _UNKNOWN
+        return _UNKNOWN if there.name in self.unknown else "down"
 
 
 class Ls(DomainCommand):
@@ -62,7 +61,7 @@ class Ls(DomainCommand):
 
     def _execute(self, as_json: bool, pos_args: list[str]) -> int:
         names = self.known(pos_args or ["*"]) if self.site.farm.guests or self.store.guests() else []
-        running, problems = _running()
+        running, problems = self._running(names)
         rows = [self._row(name, running) for name in names]
         if as_json:
             self.outstream.write(json.dumps(rows, indent=2) + "\n")
@@ -73,6 +72,24 @@ class Ls(DomainCommand):
         for problem in problems:
             print(problem, file=sys.stderr)
         return 1 if problems else 0
+
+    def _running(self, names: Sequence[str]) -> tuple[_Running, list[str]]:
+        """Which of the deployed guests `names` run, and what could not be told, each cause once."""
+        states: dict[str, str] = {}
+        unknown = set()
+        problems: dict[str, None] = {}
+        domains = Domains()
+        for name in names:
+            there = self.store.find(name)
+            for toolstack in of_guest(name, [there.folder], self.hypervisors(name)) if there else ():
+                try:
+                    state = domains.state(name, toolstack)
+                except UnknownStateError as error:
+                    unknown.add(name)
+                    problems[f"which guests run cannot be told: {error.cause}"] = None
+                else:
+                    states |= {name: state} if state else {}
+        return _Running(states, unknown, usage.in_use()), list(problems)
 
     def _row(self, name: str, running: _Running) -> dict[str, Any]:
         guest = self.site.farm.guests.get(name)
@@ -128,18 +145,6 @@ class Ls(DomainCommand):
             same = recorded_config and isinstance(text, str) and _sha256(text) == recorded_config.sha256
             if isinstance(text, str) and not same:
                 yield path.name
-
-
-def _running() -> tuple[_Running, list[str]]:
-    """Who runs, and what could not be told, one line each."""
-    states: dict[str, str] = {}
-    problems = []
-    for _, toolstack in present():
-        try:
-            states |= toolstack.active()
-        except GuestfarmError as error:
-            problems.append(f"which guests run cannot be told: {error}")
-    return _Running(states, not problems, usage.in_use()), problems
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

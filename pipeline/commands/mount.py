@@ -42,7 +42,9 @@ class Mount(SiteCommand):
             raise HostError(f"{found.image} is what doit built, and not to be written to", "mount it without --rw")
         point = _folder(pos_args[1])
         store = store_of(self.site).folder
-        with down(store, found.guest, [found.image]) if found.deployed else nullcontext():
+        guest = self.site.farm.guests.get(found.guest)
+        hypervisors = guest.hypervisors if guest else ()
+        with down(store, found.guest, [found.image], hypervisors) if found.deployed else nullcontext():
             if not found.deployed:
                 check_idle(found.image)
             note = mount.mount(found.image, point, write=write)

@@ -1,7 +1,7 @@
 """`doit resize`: deployed disks made as large as the guest list says, or images from anywhere as large as told."""
 
-import io
 import os
+import shlex
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,13 +97,13 @@ class Resize(SiteCommand):
             return 0
         if yes:
             return _carry_out(jobs, self._log, process)
+        jobs = resize.checked(jobs)
         self.outstream.writelines(_plan(jobs))
         for warning in resize.check_room(jobs):
             print(warning, file=sys.stderr)
         if any(change.what and not change.refusal for job in jobs for change in job.changes.values()):
-            self.outstream.write(
-                f"do it with: doit {' '.join(['resize', *pos_args, *['--shrink'] * shrink, '--yes'])}\n"
-            )
+            options = [*["--shrink"] * shrink, *(["-n", str(process)] if process != 1 else [])]
+            self.outstream.write(f"do it with: {_command(*pos_args, *options, '--yes')}\n")
         return int(any(job.is_refused for job in jobs))
 
     @contextmanager
@@ -184,19 +184,29 @@ def _logged(job: Job, open_log: _OpenLog) -> Mapping[str, Outcome]:
         return dict.fromkeys(job.changes, outcome)
 
 
+def _command(*words: str) -> str:
+    """A command line of ours, for a shell: with the settings of this one that say which farm is meant."""
+    settings = [f"{name}={value}" for name in ("guests", "build") if (value := doit.get_var(name))]
+    return shlex.join(["doit", *settings, "resize", *words])
+
+
 def _plan(jobs: Sequence[Job]) -> Iterator[str]:
+    """A table of what will come of each disk, and below it all that is to be said of what is refused."""
     rows = [["guest", "disk", "now", "wanted", "what will happen"]]
+    details = _Details()
     for job in jobs:
         for name, change in job.changes.items():
             what = f"refused: {change.refusal}" if change.refusal else change.what or "nothing"
             rows.append([job.name, name, _size(change.now), _size(change.disk.size), _on_one_line(what)])
-    return table(rows)
+            details.note(f"{job.name} {name}", what)
+    yield from table(rows)
+    yield from details.lines()
 
 
 def _results(jobs: Sequence[Job], outcomes: Mapping[str, Mapping[str, Outcome]]) -> Iterator[str]:
     """A table of what came of each disk, and below it all that was said of those that failed."""
     rows = [["guest", "disk", "before", "now", "result"]]
-    details = io.StringIO()
+    details = _Details()
     for job in jobs:
         for name, change in job.changes.items():
             there = outcomes.get(job.name, dict.fromkeys(job.changes, _NOT_TRIED if job.is_needed else Outcome("")))
@@ -205,10 +215,29 @@ def _results(jobs: Sequence[Job], outcomes: Mapping[str, Mapping[str, Outcome]])
             now = image.stat().st_size if image.is_file() else 0
             result = outcome.result or "nothing to do"
             rows.append([job.name, name, _size(change.now), _size(now), _on_one_line(result)])
-            if "\n" in result:
-                details.write(f"{job.name} {name}: {result}\n")
+            details.note(f"{job.name} {name}", result)
     yield from table(rows)
-    yield details.getvalue()
+    yield from details.lines()
+
+
+class _Details:
+    """What has more than one line, and so does not go into a table: of each cause once, with all disks that have it."""
+
+    def __init__(self) -> None:
+        self._disks: dict[str, list[str]] = {}
+        self._first: dict[str, str] = {}
+
+    def note(self, disk: str, text: str) -> None:
+        """Note all but the first line of `text`, which the table has."""
+        first, _, rest = text.partition("\n")
+        if rest:
+            self._disks.setdefault(rest, []).append(disk)
+            self._first.setdefault(rest, first)
+
+    def lines(self) -> Iterator[str]:
+        """What was noted, with the disks before it."""
+        for rest, disks in self._disks.items():
+            yield f"{', '.join(disks)}: {self._first[rest]}\n{rest}\n"
 
 
 def _size(size: int) -> str:

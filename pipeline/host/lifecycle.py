@@ -1,18 +1,19 @@
 """Guests started and stopped, by the toolstack of the hypervisor that they are for."""
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
 from pipeline import process
-from pipeline.errors import GuestfarmError, HostError
+from pipeline.errors import GuestfarmError, HostError, ProcessError
 from pipeline.host.lock import locked
 from pipeline.host.offline import check_down
 from pipeline.host.store import Deployed, Store
-from pipeline.host.toolstacks import BY_HYPERVISOR, states
+from pipeline.host.toolstacks import BY_HYPERVISOR, of_guest, states
 from pipeline.hypervisors.toolstack import Argv, Toolstack
-from pipeline.image.files.usage import check_unmounted
+from pipeline.image.files.usage import check_unmounted, users
+from pipeline.image.resize import undo
 
 Say = Callable[[str], object]
 """What shows a line to the user."""
@@ -32,13 +33,15 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
     Raises HostError, ImageError or ProcessError.
     """
     there = store.get(name)
-    if found := next(states(name), None):
+    if found := next(states(name, of_guest(name, [there.folder], hypervisors)), None):
         say(f"{name}: is {found[1]} already")
         return False
-    toolstack, config = _toolstack(there, hypervisors)
     with locked(store.folder, name):
+        there = store.get(name)
+        toolstack, config = _toolstack(there, hypervisors or tuple(BY_HYPERVISOR))
         disks = list(there.disks.values())
-        check_down(name, disks)
+        check_down(name, disks, hypervisors)
+        _check_finished(name, disks)
         for argv in toolstack.create(name, config, paused=True):
             _run(toolstack, argv, say)
         try:
@@ -57,35 +60,70 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
     return True
 
 
-def stop(name: str, say: Say, *, now: bool) -> bool:
-    """Ask a guest to shut down, or end it at once if `now`; whether it was up. Raises HostError or ProcessError."""
-    found = list(states(name))
+def stop(store: Store, name: str, hypervisors: Sequence[str], say: Say, *, now: bool) -> bool:
+    """Ask a guest to shut down, or end it at once if `now`; whether it was up.
+
+    `hypervisors` are those that the list has for it. Raises HostError, ImageError or ProcessError.
+    """
+    asked = _asked(store, name, hypervisors)
+    found = list(states(name, asked))
     for toolstack, _ in found:
-        _run(toolstack, toolstack.destroy(name) if now else toolstack.shutdown(name), say)
+        try:
+            _run(toolstack, toolstack.destroy(name) if now else toolstack.shutdown(name), say)
+        except ProcessError:
+            if list(states(name, [toolstack])):
+                raise
+            say(f"{name}: is down by now")
     if not found:
-        say(f"{name}: is down already")
+        say(f"{name}: is down already{_in_use(store.find(name))}")
     return bool(found)
 
 
-def wait(names: Iterable[str], timeout: float) -> list[str]:
-    """Wait until guests are down, for `timeout` seconds at most, and return those that are not then."""
+def wait(store: Store, guests: Mapping[str, Sequence[str]], timeout: float) -> list[str]:
+    """Wait until guests are down, for `timeout` seconds at most, and return those that are not then.
+
+    `guests` are names, and the hypervisors that the list has for each.
+    """
     deadline = monotonic() + timeout
-    left = [name for name in names if list(states(name))]
+
+    def up(names: Iterable[str]) -> list[str]:
+        return [name for name in names if list(states(name, _asked(store, name, guests[name])))]
+
+    left = up(guests)
     while left and monotonic() < deadline:
         sleep(_EVERY)
-        left = [name for name in left if list(states(name))]
+        left = up(left)
     return left
 
 
-def console(name: str, say: Say) -> int:
+def console(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> int:
     """Attach this terminal to the console of a guest that is up; the exit code is the toolstack's. Raises HostError."""
-    found = next(states(name), None)
+    found = next(states(name, _asked(store, name, hypervisors)), None)
     if found is None:
         raise HostError(f"guest '{name}' is not up", f"doit start:{name} -c starts it, and attaches to its console")
     toolstack, _ = found
     argv = toolstack.console(name)
     say(f"$ {_shown(argv)}")
     return process.hand_over(argv, environment=process.inherited(*toolstack.needs))
+
+
+def _asked(store: Store, name: str, hypervisors: Sequence[str]) -> list[Toolstack]:
+    return of_guest(name, [store.place(name)], hypervisors)
+
+
+def _in_use(there: Deployed | None) -> str:
+    """Who uses a disk of a guest that no toolstack runs: one that was stopped may have left the guest running."""
+    disks = there.disks.values() if there else ()
+    return next((f", but {disk} is in use by {user}" for disk in disks for user in users(disk)), "")
+
+
+def _check_finished(name: str, disks: Iterable[Path]) -> None:
+    """Raise HostError for a disk that is of no use until a resize of it is taken up again."""
+    for disk in disks:
+        if undo.is_unfinished(disk):
+            raise HostError(
+                f"{disk}: a resize of it was interrupted", f"finish that first: doit resize {shlex.quote(name)} --yes"
+            )
 
 
 def _toolstack(there: Deployed, hypervisors: Sequence[str]) -> tuple[Toolstack, Path]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ def mount(image: Path, point: Path, *, write: bool) -> str:
     if not point.is_dir():
         raise HostError(f"{point} is no folder", "make it first")
     if undo.is_unfinished(image):
-        raise HostError(f"{image}: a resize of it was interrupted", "let doit resize --yes finish that first")
+        resume = f"doit resize {shlex.quote(image.parent.name)} --yes"
+        raise HostError(f"{image}: a resize of it was interrupted", f"finish that first: {resume}")
     with ext.glance(image) as filesystem:
         kind, unreplayed = filesystem.kind, filesystem.has_journal and not filesystem.is_clean
     options = f"{_SAFE},rw" if write else f"{_SAFE},ro"
@@ -59,7 +61,7 @@ def unmount(point: Path) -> None:
     try:
         process.run(["umount", point])
     except ProcessError as error:
-        raise HostError(error.message, f"fuser -vm {point} tells who is there") from error
+        raise HostError(error.message, f"this tells who is there: fuser -vm {shlex.quote(str(point))}") from error
 
 
 def mounts() -> Iterator[Mount]:

@@ -1,5 +1,6 @@
 """Deployed disks made as large as they shall be: planned for all guests, then done guest by guest, each while down."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from pipeline.errors import GuestfarmError, HostError
-from pipeline.host.offline import down, image_down
+from pipeline.host.offline import check_image_ready, check_ready, down, image_down
 from pipeline.host.store import Deployed
+from pipeline.host.toolstacks import Domains
 from pipeline.image import resize
 from pipeline.image.files import sparse
 from pipeline.image.resize.apply import Content, Disk
@@ -33,6 +35,8 @@ class Job:
     """Whether disks may become smaller."""
     guard: Callable[[], AbstractContextManager[None]]
     """What must be entered before anything is done: it sees to it that nobody uses the disks."""
+    check: Callable[[Domains], None]
+    """Raises what `guard` would raise now; the toolstacks say it by these domains."""
 
     @property
     def is_needed(self) -> bool:
@@ -61,11 +65,18 @@ def of_guest(deployed: Deployed, guest: Guest, *, shrink: bool) -> Job:
     there = deployed.disks
     paths = {name: there.get(name, deployed.folder / f"{name}.img") for name in _wanted(guest)}
     disks = {name: replace(disk, image=paths[name]) for name, disk in _wanted(guest).items()}
+    used = (
+        deployed.folder.parent,
+        guest.name,
+        [path for path in paths.values() if path.exists()],
+        tuple(guest.hypervisors),
+    )
     return Job(
         guest.name,
         {name: resize.plan(disk, shrink=shrink) for name, disk in disks.items()},
         shrink,
-        partial(down, deployed.folder.parent, guest.name, [path for path in paths.values() if path.exists()]),
+        partial(down, *used),
+        partial(check_ready, *used),
     )
 
 
@@ -76,7 +87,37 @@ def of_image(image: Path, size: int, *, shrink: bool) -> Job:
     except GuestfarmError as error:
         disk = Disk(image=image, size=size, allocate=False, content=Content.FILE_SYSTEM)
         change = replace(resize.plan(disk), what="", refusal=error.message.removeprefix(f"{image}: "))
-    return Job(str(image), {image.name: change}, shrink, partial(image_down, image))
+    return Job(str(image), {image.name: change}, shrink, partial(image_down, image), partial(check_image_ready, image))
+
+
+def checked(jobs: Iterable[Job]) -> list[Job]:
+    """The same jobs, where what carry_out() would fail with now is refused: a guest that runs, a disk in use.
+
+    Changes nothing. What only e2fsck finds is not looked for.
+    """
+    domains = Domains()
+    return [_checked(job, domains) for job in jobs]
+
+
+def _checked(job: Job, domains: Domains) -> Job:
+    changes = {name: change for name, change in job.changes.items() if change.what and not change.refusal}
+    if not changes:
+        return job
+    try:
+        job.check(domains)
+        for change in changes.values():
+            _check_writable(change.disk.image)
+    except (GuestfarmError, OSError) as error:
+        refused = {name: replace(change, refusal=str(error)) for name, change in changes.items()}
+        return replace(job, changes={**job.changes, **refused})
+    return job
+
+
+def _check_writable(image: Path) -> None:
+    """Raise HostError unless we may write to a disk, and to its folder, where the way back is kept meanwhile."""
+    for path in (image, image.parent):
+        if not os.access(path, os.W_OK):
+            raise HostError(f"{path}: this user may not write to it", "run it as root")
 
 
 def check_room(jobs: Iterable[Job]) -> Iterator[str]:

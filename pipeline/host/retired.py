@@ -14,8 +14,9 @@ from pipeline.image.files.usage import check_idle
 
 def retire(store: Store, name: str) -> Path:
     """Give the folder of a guest another name, and return that. Raises HostError or ImageError unless it is down."""
-    there = store.get(name)
-    with host_errors(there.folder), locked(store.folder, name):
+    store.get(name)  # a lock is for a guest that is there
+    with host_errors(store.place(name)), locked(store.folder, name):
+        there = store.get(name)
         check_down(name, there.disks.values())
         return set_aside(store, there, RETIRED)
 

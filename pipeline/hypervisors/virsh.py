@@ -20,17 +20,19 @@ _OURS = "LIBVIRT_DEFAULT_URI"
 _SYSTEM = "qemu:///system"
 needs: Sequence[str] = (_OURS, "LIBVIRT_AUTH_FILE", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
 
-_NO_SOCKET = re.compile(r"Failed to connect socket to '\S+': No such file or directory")
-_DAEMONS = ("libvirtd", "virtqemud")
+_NO_SOCKET = re.compile(r"Failed to connect socket to '[^']+': No such file or directory")
 
 
 def active() -> Mapping[str, str]:
-    """Every domain of libvirt's that is not shut off. Without any daemon of libvirt's on this machine it has none."""
+    """Every domain of libvirt's that is not shut off.
+
+    Where there is not even the socket of a daemon, libvirt runs nothing. A guest that a daemon has left running still
+    has its disks open.
+    """
     try:
         listed = process.run([*_virsh(), "list", "--all"], environment=process.inherited(*needs)).stdout
     except ProcessError as error:
-        # A daemon that is there and does not run may have left domains running.
-        if _NO_SOCKET.search(error.message) and not any(map(process.available, _DAEMONS)):
+        if _NO_SOCKET.search(error.message):
             return {}
         raise
     return parse(listed)

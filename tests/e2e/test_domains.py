@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,6 +67,56 @@ def test_a_guest_that_does_not_stop(deployed: Workshop, toolstacks: Toolstacks) 
     assert "deb01: is still up after 0 seconds; end it at once: doit stop:deb01 --now\n" in run.output
     deployed.doit("stop", "--now", "deb01")
     assert toolstacks.state("virsh", "deb01") == "shut off"
+
+
+def test_a_guest_that_ends_while_it_is_told_to(deployed: Workshop, toolstacks: Toolstacks) -> None:
+    """Another stop of it came first."""
+    toolstacks.set("xl", "deb01", "r-----")
+    xl = toolstacks.folder / "xl"
+    xl.write_text(xl.read_text().replace("shutdown)", 'shutdown) rm "$domains/$3"; missing "$3";;\nunused)'))
+    run = deployed.doit("stop", "deb01")
+    assert run.output.endswith("deb01: is down by now\n")
+
+
+def test_a_guest_that_a_toolstack_without_its_daemon_has_left(deployed: Workshop) -> None:
+    disk = config(deployed).parent / "root.img"
+    with disk.open("r+b"):
+        output = deployed.doit("stop", "deb01").output
+        assert output == f"deb01: is down already, but {disk} is in use by process {os.getpid()} (python)\n"
+
+
+NO_DAEMON = "error: Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory"
+
+
+@pytest.mark.parametrize(("said", "hypervisors"), [("Permission denied", "[xen]"), (NO_DAEMON, "[libvirt]")])
+def test_a_toolstack_that_the_guest_cannot_be_under(
+    said: str, hypervisors: str, deployed: Workshop, toolstacks: Toolstacks
+) -> None:
+    """It is not asked; and one whose daemon is not there runs nothing."""
+    deployed.change_list("[xen, libvirt]", hypervisors)
+    for name in ("deb01.xml", "deb01.cfg"):
+        if name != f"deb01.{'cfg' if hypervisors == '[xen]' else 'xml'}":
+            (config(deployed).parent / name).unlink()
+    toolstacks.fail("virsh", said)
+    run = deployed.doit("ls")
+    assert said not in run.output
+    assert "down" in run.output
+    deployed.doit("stop", "deb01")
+    deployed.doit("resize", "deb01")
+    deployed.change_list("deb01: {address: 10.0.0.11/24}", "deb02: {address: 10.0.0.12/24}")
+    deployed.doit("retire", "deb01")
+
+
+def test_one_cause_is_told_once(deployed: Workshop, toolstacks: Toolstacks) -> None:
+    deployed.change_list("deb01: {address: 10.0.0.11/24}", "deb[01:03]: {address: '10.0.0.[11:13]/24', root: 24M}")
+    toolstacks.fail("virsh", "error: authentication failed")
+    for number in (2, 3):
+        shutil.copytree(config(deployed).parent, deployed.folder / f"images/deb0{number}")
+    for command in (["ls"], ["stop", "*"], ["resize"], ["resize", "--yes"]):
+        run = deployed.doit(*command, check=False)
+        assert run.code == 1, run.output
+        assert run.output.count("authentication failed") == 1, run.output
+        assert "Traceback" not in run.output
 
 
 def test_a_guest_is_not_started_on_a_disk_in_use(deployed: Workshop, toolstacks: Toolstacks) -> None:
@@ -166,6 +217,14 @@ def test_ls(deployed: Workshop, toolstacks: Toolstacks) -> None:
     run = deployed.doit("ls", check=False)
     assert run.code == 1
     assert "which guests run cannot be told" in run.output
+
+
+def test_a_guest_whose_resize_was_interrupted_is_not_started(deployed: Workshop, toolstacks: Toolstacks) -> None:
+    (config(deployed).parent / ".root.img.resize").mkdir()
+    run = deployed.doit("start", "deb01", check=False)
+    assert run.code == 1
+    assert run.output.endswith("a resize of it was interrupted; finish that first: doit resize deb01 --yes\n")
+    assert toolstacks.calls == []
 
 
 def test_retired_and_pruned(deployed: Workshop, toolstacks: Toolstacks) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -152,6 +153,19 @@ def test_swap_and_more_disks(store: Store) -> None:
     assert rows(store.resize("deb02", code=1))["deb02", "data"] == "refused: No such file or directory"
 
 
+def test_what_is_to_be_typed_can_be_pasted(store: Store) -> None:
+    (store.workshop.folder / "guests.yaml").rename(store.workshop.folder / "other list.yaml")
+    output = store.resize("guests=other list.yaml", "deb0*", "-n", "2")
+    command = output.splitlines()[-1].removeprefix("do it with: doit ")
+    assert shlex.split(command) == ["guests=other list.yaml", "resize", "deb0*", "-n", "2", "--yes"]
+
+
+def test_a_swap_disk_with_something_else_on_it(store: Store) -> None:
+    store.workshop.change_list("swap: 1M", "swap: 3M")
+    images.handmade(store.disk("deb01", "swap").with_name("other.img"), size=MIB).replace(store.disk("deb01", "swap"))
+    assert "refused: is no swap disk: it has ext2" in rows(store.resize("deb01", code=1))["deb01", "swap"]
+
+
 def test_smaller_needs_telling(store: Store) -> None:
     store.workshop.change_list("root: 24M", "root: 12M")
     assert (
@@ -237,6 +251,28 @@ def test_not_cleanly_unmounted(store: Store, mount: Mount) -> None:
 
 class TestToolstacks:
     """What runs is not touched; neither is what might run."""
+
+    @pytest.fixture(autouse=True)
+    def both(self, store: Store) -> None:
+        """The guests can be under both toolstacks."""
+        store.workshop.change_list("root: 24M", "root: 24M\n  hypervisors: [xen, libvirt]")
+
+    @pytest.mark.parametrize(("program", "state"), [("xl", "r-----"), ("virsh", "running")])
+    def test_the_plan_for_a_guest_that_runs(self, program: str, state: str, store: Store) -> None:
+        store.toolstacks.set(program, "deb01", state)
+        output = store.resize("deb01", "deb02", code=1)
+        found = rows(output)
+        assert found["deb01", "root"].startswith("refused: guest 'deb01' is not down: ")
+        assert found["deb01", "root"].endswith("; stop it first: doit stop deb01")
+        assert found["deb01", "swap"] == "nothing"
+        assert found["deb02", "root"] == "grow by 8.0M, sparse"
+        assert output.endswith("do it with: doit resize deb01 deb02 --yes\n")
+        assert "do it with" not in store.resize("deb01", code=1)
+
+    def test_the_plan_for_a_disk_in_use(self, store: Store) -> None:
+        with store.disk("deb01").open("rb"):
+            assert "root.img is in use by process" in rows(store.resize("deb01", code=1))["deb01", "root"]
+        assert not (store.disk("deb01").parents[1] / ".locks").exists()
 
     @pytest.mark.parametrize(("program", "state"), [("xl", "r-----"), ("xl", "--p---"), ("virsh", "running")])
     def test_a_guest_that_runs(self, program: str, state: str, store: Store) -> None:

@@ -9,7 +9,7 @@ from pipeline import process
 from pipeline.errors import HostError
 from pipeline.host import lifecycle
 from pipeline.host.store import Store
-from pipeline.host.toolstacks import check_stopped
+from pipeline.host.toolstacks import Domains, UnknownStateError, check_stopped, of_guest
 from pipeline.hypervisors import virsh, xl
 from tests.machine import need_programs
 from tests.toolstacks import Toolstacks
@@ -140,8 +140,53 @@ def test_virsh_without_a_daemon(toolstacks: Toolstacks) -> None:
     daemon = toolstacks.folder / "libvirtd"
     daemon.write_text("#!/bin/sh\n")
     daemon.chmod(0o755)
-    with pytest.raises(HostError):
+    check_stopped("deb01")
+    toolstacks.fail("virsh", "error: Failed to connect socket to '/run/libvirt': Permission denied")
+    with pytest.raises(UnknownStateError):
         check_stopped("deb01")
+
+
+@pytest.mark.parametrize(
+    ("files", "hypervisors", "asked"),
+    [
+        ([], [], ["xl", "virsh"]),
+        (["root.img", "other.cfg"], [], ["xl", "virsh"]),
+        ([], ["xen"], ["xl"]),
+        ([], ["libvirt", "qemu"], ["virsh"]),
+        ([], ["qemu"], []),
+        (["deb01.cfg"], [], ["xl"]),
+        (["deb01.xml", "root.img"], [], ["virsh"]),
+        (["deb01.vmx"], [], []),
+        (["deb01.qemu.sh"], ["xen"], ["xl"]),
+        (["deb01.cfg"], ["libvirt"], ["xl", "virsh"]),
+        (["deb01.cfg", "deb01.xml.bak"], ["xen"], ["xl", "virsh"]),
+    ],
+)
+def test_only_toolstacks_are_asked_that_the_guest_can_be_under(
+    files: list[str], hypervisors: list[str], asked: list[str], toolstacks: Toolstacks, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    assert [toolstack.program for toolstack in of_guest("deb01", [tmp_path], hypervisors)] == asked
+
+
+def test_each_is_asked_once_for_all(toolstacks: Toolstacks) -> None:
+    toolstacks.set("xl", "deb02", "-b----")
+    toolstacks.fail("virsh", "Permission denied")
+    lifecycle = Domains()
+    check_stopped("deb01", [xl], lifecycle)
+    with pytest.raises(HostError, match="is not down"):
+        check_stopped("deb02", [xl], lifecycle)
+    causes = set()
+    for guest in ("deb01", "deb02"):
+        with pytest.raises(UnknownStateError) as unknown:
+            check_stopped(guest, [virsh], lifecycle)
+        causes.add(unknown.value.cause)
+    assert len(causes) == 1
+    assert (toolstacks.folder / "calls").read_text().splitlines() == [
+        "xl list",
+        "virsh --connect test:///default list --all",
+    ]
 
 
 def test_the_real_virsh(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,10 +205,11 @@ def test_a_host_without_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "images/deb01").mkdir(parents=True)
     check_stopped("deb01")
     said: list[str] = []
+    store = Store(tmp_path / "images")
     message = "is for xen, libvirt, and this host has no xl or virsh; install xen-system-amd64 or libvirt-clients"
     with pytest.raises(HostError, match=message):
-        lifecycle.start(Store(tmp_path / "images"), "deb01", ["xen", "libvirt"], said.append)
+        lifecycle.start(store, "deb01", ["xen", "libvirt"], said.append)
     with pytest.raises(HostError, match="is not up"):
-        lifecycle.console("deb01", said.append)
-    assert not lifecycle.stop("deb01", said.append, now=False)
+        lifecycle.console(store, "deb01", ["xen"], said.append)
+    assert not lifecycle.stop(store, "deb01", ["xen"], said.append, now=False)
     assert said == ["deb01: is down already"]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from pipeline.errors import GuestfarmError
-from pipeline.host.lock import acquire
+from pipeline.host.lock import acquire, release
 
 
 class BuildLock:
@@ -16,6 +16,8 @@ class BuildLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self._owner = 0
+        """The number of the process that took the lock."""
 
     def acquire(self) -> None:
         """Take the lock, if it is not ours already. Raises GuestfarmError that names the process which has it."""
@@ -24,13 +26,15 @@ class BuildLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         lock = acquire(self._path)
         if isinstance(lock, str):
-            raise GuestfarmError(
-                f"{self._path.parent}: process {lock} is building here already", "wait until it has ended"
-            )
-        self._descriptor = lock
+            raise GuestfarmError(f"{self._path.parent}: {lock} is building here already", "wait until it has ended")
+        self._descriptor, self._owner = lock, os.getpid()
 
     def release(self) -> None:
-        """Let the next one in."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Let the next one in. A fork of the process that took the lock only has no more part in it."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        if self._owner == os.getpid():
+            release(descriptor)
+        else:
+            os.close(descriptor)

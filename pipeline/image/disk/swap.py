@@ -34,14 +34,20 @@ def rebuild(image: Path, size: int, *, allocate: bool) -> None:
 
     Raises ImageError, also if it holds a guest that sleeps, or ProcessError.
     """
-    found = blkid.probe(image)
-    if found.kind != "swap" or found.uuid is None:
-        raise ImageError(f"{image} is no swap disk: it has {found}", "a guest's memory may be on it")
+    found = check(image)
     with replace(image, room=size if allocate else 0, allocated=allocate) as draft:
         sparse.create(draft, size)
         if allocate:
             sparse.allocate(draft)
         _format(draft, UUID(found.uuid), found.label)
+
+
+def check(image: Path) -> blkid.Probe:
+    """What is on `image`. Raises ImageError unless it is a swap disk, also if it holds a guest that sleeps."""
+    found = blkid.probe(image)
+    if found.kind != "swap" or found.uuid is None:
+        raise ImageError(f"{image}: is no swap disk: it has {found}", "a guest's memory may be on it")
+    return found
 
 
 def _format(image: Path, uuid: UUID, label: str | None = None) -> None:

@@ -5,6 +5,7 @@ those after it, writes the time as it is: guests compare it with theirs.
 """
 
 import re
+import shlex
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -56,7 +57,8 @@ def check(image: Path) -> None:
     if completed.code != 0:
         found = [line for line in completed.stdout.splitlines() if line and not line.startswith("Pass ")]
         raise ImageError(
-            "\n  ".join([f"{image}: the file system has errors:", *found[:10]]), f"repair it with: e2fsck -f {image}"
+            "\n  ".join([f"{image}: the file system has errors:", *found[:10]]),
+            f"repair it with: e2fsck -f {shlex.quote(str(image))}",
         )
 
 
@@ -82,21 +84,29 @@ _LIVE = {"E2FSCK_CONFIG": "/dev/null"}
 _CORRECTED = (0, 1)
 """Of e2fsck(8). 2 asks for a reboot, as it only does for a mounted root file system: that would be the host's own."""
 
-_OBSOLETE = re.compile("resize2fs [0-9.]+ |Please run 'e2fsck -fy|after the aborted resize")
-"""What resize2fs says of itself, and its advice that does not hold where what it did is undone."""
+_OBSOLETE = re.compile(
+    "resize2fs [0-9.]+ |Please run 'e2fsck -fy|after the aborted resize"
+    "|Overwriting existing filesystem; this can be undone|    e2undo "
+)
+"""What the programs say of themselves, and their advice that does not hold where what they did is undone."""
 
 
-def repair(image: Path) -> None:
+def repair(image: Path, undo: Path | None = None, when: int | None = None) -> None:
     """Replay the journal of the file system in `image`, check all of it, and mend what is safe to mend without asking.
 
-    Raises ImageError if it is not in order then.
+    What is overwritten for that is saved in the file `undo`: killed at its work, e2fsck leaves a file system that it
+    does not mend by itself any more. `when` is the time of the check, in seconds since 1970. Raises ImageError if it is
+    not in order then; with `undo`, `roll_back` is needed after that.
     """
-    completed = process.run(["e2fsck", "-f", "-p", image], codes=range(64), environment=_LIVE)
+    saving: list[str | Path] = ["-z", undo] if undo else []
+    environment = _LIVE if when is None else {**_LIVE, "E2FSCK_TIME": str(when)}
+    completed = process.run(["e2fsck", "-f", "-p", *saving, image], codes=range(64), environment=environment)
     if completed.code not in _CORRECTED:
+        said = (completed.stdout + completed.stderr).splitlines()
         raise _error(
             f"{image}: e2fsck cannot mend the file system without asking (exit code {completed.code}):",
-            (completed.stdout + completed.stderr).splitlines()[-10:],
-            f"look after it with: e2fsck -f {image}",
+            [line for line in said if not _OBSOLETE.match(line)][-10:],
+            f"look after it with: e2fsck -f {shlex.quote(str(image))}",
         )
 
 

@@ -1,6 +1,7 @@
 """ext2, ext3 and ext4 file systems in image files, read and changed in this process: no root, no mount."""
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,8 @@ def _opened(image: Path, *, write: bool, unclean: bool, offset: int = 0) -> Iter
     try:
         if not unclean and not _is_clean(filesystem):
             raise ImageError(
-                f"{image}: the file system was not cleanly unmounted", f"look after it with: e2fsck -f {image}"
+                f"{image}: the file system was not cleanly unmounted",
+                f"look after it with: e2fsck -f {shlex.quote(str(image))}",
             )
         _check_whole(image, filesystem, offset)
         if write:

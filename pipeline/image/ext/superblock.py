@@ -9,6 +9,9 @@ from pipeline.errors import ImageError
 from pipeline.image.ext import libext2fs
 from pipeline.image.ext.libext2fs import ExtError, ffi
 
+_PLACE, _LENGTH = 1024, 1024
+"""Where the primary superblock is, and how long it is, in bytes: whatever the size of blocks."""
+
 _FEWEST_IN_GROUP = 50
 """Blocks that resize2fs (resize/resize2fs.c, adjust_fs_info) wants free in the last group, else there is none."""
 
@@ -74,3 +77,15 @@ def read(image: Path) -> Superblock | None:
         )
     finally:
         library.ext2fs_free(handle[0])
+
+
+def read_bytes(image: Path) -> bytes:
+    """The primary superblock in `image` as it is. Raises OSError."""
+    with image.open("rb") as file:
+        return os.pread(file.fileno(), _LENGTH, _PLACE)
+
+
+def write_bytes(image: Path, data: bytes) -> None:
+    """Make `data`, which read_bytes() gave, the primary superblock in `image`. It is not synced. Raises OSError."""
+    with image.open("r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), data, _PLACE)

@@ -1,5 +1,6 @@
 """What is on a disk, as blkid recognises it."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,5 +43,7 @@ def _tag(image: Path, tag: str) -> str | None:
     argv: list[str | Path] = ["blkid", "--probe", "--match-tag", tag, "--output", "value", image]
     completed = process.run(argv, codes=(0, _NOTHING_FOUND, _AMBIVALENT))
     if completed.code == _AMBIVALENT:
-        raise ImageError(f"{image} has marks of more than one thing on it", f"look with: wipefs {image}")
+        raise ImageError(
+            f"{image} has marks of more than one thing on it", f"look with: wipefs {shlex.quote(str(image))}"
+        )
     return completed.stdout.removesuffix("\n") or None

@@ -61,8 +61,7 @@ def publish(
 def replace(image: Path, *, room: int, allocated: bool) -> Iterator[Path]:
     """A draft, made by the block, that takes the place of `image`, with its owner and mode; else as publish()."""
     status = image.stat()
-    for draft in image.parent.glob(f".{glob.escape(image.name)}{_DRAFT}*"):  # of runs that were killed
-        draft.unlink()
+    sweep_for(image)
     with publish(image, mode=stat.S_IMODE(status.st_mode), room=room, allocated=allocated) as draft:
         yield draft
         if (status.st_uid, status.st_gid) != (draft.stat().st_uid, draft.stat().st_gid):
@@ -90,6 +89,12 @@ def sweep(folder: Path) -> None:
     """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile."""
     for draft in folder.glob(f".*{_DRAFT}*"):
         shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
+
+
+def sweep_for(target: Path) -> None:
+    """Remove the drafts that a killed run left for `target`; nobody may be publishing it meanwhile."""
+    for draft in target.parent.glob(f".{glob.escape(target.name)}{_DRAFT}*"):
+        draft.unlink()
 
 
 def _is_full(error: Exception, folder: Path) -> bool:

@@ -24,13 +24,19 @@ def is_allocated(image: Path) -> bool:
     return space(image) >= image.stat().st_size
 
 
-def allocate(image: Path) -> None:
-    """Give every hole of `image` its space on the disk. Raises OSError when the disk has too little of it."""
-    if is_allocated(image):  # XFS would want room for all of it once more
+def allocate(image: Path, size: int = 0) -> None:
+    """Give every hole of `image` its space on the disk, and make it at least `size` bytes long, with space, too.
+
+    Interrupted, a longer part is either not there or has its space. Raises OSError when the disk has too little of it.
+    """
+    now = image.stat().st_size
+    start = now if is_allocated(image) else 0  # XFS would want room for all of it once more
+    end = max(now, size)
+    if start == end:
         return
     descriptor = os.open(image, os.O_WRONLY)
     try:
-        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+        os.posix_fallocate(descriptor, start, end - start)
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -43,9 +44,23 @@ def check_idle(image: Path) -> None:
 
 
 def _check_idle(image: Path) -> None:
+    error = _lease(image)
+    if error is None:  # all that `users` knows of has it open, and takes longer to find
+        return
     found = list(users(image, readers=True))
     if found:
         raise ImageError(f"{image} is in use by {', '.join(found)}", "end that first")
+    if error.errno == errno.EAGAIN:
+        raise ImageError(
+            f"{image} is in use by somebody who cannot be seen from here",
+            f"end that first; as root, this may tell who it is: fuser {shlex.quote(str(image))}",
+        ) from error
+    if os.geteuid() != 0:
+        raise ImageError(f"{image}: whether anybody uses it, only root can tell here", "run it as root") from error
+
+
+def _lease(image: Path) -> OSError | None:
+    """Why the kernel gives no lease on `image`, if it gives none. Raises ImageError if it cannot be opened."""
     try:
         descriptor = os.open(image, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -54,15 +69,10 @@ def _check_idle(image: Path) -> None:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
-        if error.errno == errno.EAGAIN:
-            raise ImageError(
-                f"{image} is in use by somebody who cannot be seen from here",
-                f"end that first; fuser {image} as root may tell who it is",
-            ) from error
-        if os.geteuid() != 0:
-            raise ImageError(f"{image}: whether anybody uses it, only root can tell here", "run it as root") from error
+        return error
     finally:
         os.close(descriptor)
+    return None
 
 
 def users(image: Path, *, readers: bool = False) -> Iterator[str]:
@@ -77,6 +87,14 @@ def users(image: Path, *, readers: bool = False) -> Iterator[str]:
     yield from _loop_devices(status)
     yield from _locks(image, status)
     yield from _processes(status, readers)
+
+
+def lock_holders(path: Path) -> Iterator[str]:
+    """Everything that has a lock on the file at `path`, in words, as "FLOCK lock of process 4711 (python3)".
+
+    Raises OSError if there is no file.
+    """
+    return _locks(path, path.stat())
 
 
 def check_unmounted(image: Path) -> None:

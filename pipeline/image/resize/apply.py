@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.errors import ImageError
-from pipeline.image import ext
+from pipeline.errors import GuestfarmError, ImageError
 from pipeline.image.disk import swap
 from pipeline.image.ext import e2fsprogs, superblock
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import clone
-from pipeline.image.files.publish import replace
+from pipeline.image.files.publish import replace, sweep_for
 from pipeline.image.resize import undo
 from pipeline.model.sizes import approximate_size, format_size
 
@@ -44,22 +43,12 @@ class Disk:
 
 
 def allocates(disk: Disk) -> bool:
-    """Whether the disk shall have all of its space: because it is to, or because it has."""
-    return disk.allocate or sparse.is_allocated(disk.image)
+    """Whether the disk shall have all of its space: because it is to, or because it has, or had before a resize."""
+    return disk.allocate or sparse.is_allocated(disk.image) or undo.is_allocated(disk.image)
 
 
 def _resize_file_system(disk: Disk) -> None:
-    image = disk.image
-    undo.roll_back(image)
-    if allocates(disk):  # before the file system is checked, which changes it
-        _check_room(image, disk.size if _takes_copy(disk) else disk.size - sparse.space(image))
-    e2fsprogs.repair(image)
-    _mark_checked(image)
-    found = superblock.read(image)
-    if found is None:
-        raise ImageError(f"{image}: the file system is gone")
-    if disk.size < found.size:
-        check_least(image, disk.size, e2fsprogs.smallest(image) * found.block_size)
+    undo.roll_back(disk.image)
     if _takes_copy(disk):
         _resize_copy(disk)
     else:
@@ -74,21 +63,31 @@ def _takes_copy(disk: Disk) -> bool:
 def _grow_in_place(disk: Disk) -> None:
     image, allocate = disk.image, allocates(disk)
     former = image.stat().st_size
-    try:
+    if allocate:
+        _check_room(image, disk.size - sparse.space(image))
+    with undo.undoable(image, allocated=allocate) as saved:
+        e2fsprogs.repair(image, saved.file, saved.time)
+        _check_not_larger(image, disk.size)
         _extend(image, disk.size, allocate=allocate)
-        with undo.undoable(image, disk.size) as saved:
-            e2fsprogs.resize(image, disk.size, saved)
-            _check_resized(image, disk.size)
-    except BaseException:
-        if former < disk.size and not undo.is_unfinished(image):
-            os.truncate(image, former)
-        raise
+        saved.save(image, disk.size)
+        e2fsprogs.resize(image, disk.size, saved.file)
+        _check_resized(image, disk.size)
+        if allocate:  # e2fsprogs zero by punching holes, see publish()
+            sparse.allocate(image)
     if disk.size < former:
         os.truncate(image, disk.size)
         e2fsprogs.inspect(image)
-    if allocate:  # e2fsprogs zero by punching holes, see publish()
-        sparse.allocate(image)
-    undo.sync(image)
+        undo.sync(image)
+
+
+def _check_not_larger(image: Path, size: int) -> None:
+    found = superblock.read(image)
+    if found is None or size < found.size:
+        raise ImageError(
+            f"{image}: the file system became larger while it was mounted: its journal has one of "
+            f"{found and found.size} bytes",
+            "start the guest once, and stop it",
+        )
 
 
 def _resize_copy(disk: Disk) -> None:
@@ -96,20 +95,26 @@ def _resize_copy(disk: Disk) -> None:
     room = disk.size if allocate else sparse.space(image)
     if allocate:
         _check_room(image, room)
-    with replace(image, room=room, allocated=allocate) as draft:
+    with replace(image, room=room, allocated=allocate) as draft, _said_of(image, draft):
         clone(image, draft)
+        e2fsprogs.repair(draft)
+        found = superblock.read(draft)
+        if found is not None and disk.size < found.size:
+            check_least(draft, disk.size, e2fsprogs.smallest(draft) * found.block_size)
         sparse.extend(draft, disk.size)
         e2fsprogs.resize(draft, disk.size, None)
         os.truncate(draft, disk.size)
         _check_resized(draft, disk.size)
 
 
-def _mark_checked(image: Path) -> None:
-    """Where the guest's clock is ahead of ours, resize2fs would take the check to be older than the last mount."""
-    found = superblock.read(image)
-    if found is not None and found.last_checked < found.last_mounted:
-        with ext.open(image) as filesystem:
-            filesystem.mark_checked()
+@contextmanager
+def _said_of(image: Path, draft: Path) -> Iterator[None]:
+    """What errors say of a draft, which is gone by then, is true of the image that it is a copy of."""
+    try:
+        yield
+    except GuestfarmError as error:
+        message, hint = (text.replace(str(draft), str(image)) for text in (error.message, error.hint))
+        raise ImageError(message, hint) from error
 
 
 def check_least(image: Path, size: int, smallest: int) -> None:
@@ -131,9 +136,9 @@ def _check_resized(image: Path, size: int) -> None:
 def _extend(image: Path, size: int, *, allocate: bool) -> None:
     if allocate:
         _check_room(image, size - sparse.space(image))
-    sparse.extend(image, size)
-    if allocate:
-        sparse.allocate(image)
+        sparse.allocate(image, size)
+    else:
+        sparse.extend(image, size)
     undo.sync(image)
 
 
@@ -172,6 +177,7 @@ def resize(disk: Disk) -> None:
     Nobody may be using it. After an error it is what it was, or the next try goes on from there.
     """
     with _image_errors(disk.image), _alone_in(disk.image.parent):
+        sweep_for(disk.image)
         _RESIZE[disk.content](disk)
 
 
@@ -186,11 +192,20 @@ def _image_errors(image: Path) -> Iterator[None]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Have no other process of ours resize a disk in `folder` meanwhile."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise ImageError(f"{folder}: another process resizes a disk here", "wait until it has ended") from None
+        _lock(descriptor, folder)
+        try:
+            yield
+        finally:
+            # To close it is not enough: a program that another thread starts has a copy of it for some moments.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ImageError(f"{folder}: another process resizes a disk here", "wait until it has ended") from None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import GuestfarmError, ImageError
+from pipeline.image.disk import swap
 from pipeline.image.ext import e2fsprogs, superblock
 from pipeline.image.files import blkid, sparse
 from pipeline.image.resize import undo
@@ -44,7 +45,7 @@ def plan(disk: Disk, *, shrink: bool = False) -> Change:
     now = 0
     try:
         status = disk.image.lstat()
-        now = status.st_size
+        now = undo.former_size(disk.image) or status.st_size
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("is no regular file")
         what = _what(disk, now)
@@ -76,6 +77,7 @@ def _what(disk: Disk, now: int) -> str:
         return ""
     if disk.content is Content.OWN:
         return "extend the disk" if disk.size > now else "shorten the disk"
+    swap.check(disk.image)
     return "make the swap disk anew"
 
 

@@ -1,15 +1,18 @@
 """Undoing: a file system that is resized in its place can be made what it was, however the work on it ends.
 
 resize2fs leaves a file system that e2fsck does not mend by itself if it is killed, and also where it only then finds
-that it cannot go on (seen: 1.47.0, growing beyond the reserved descriptors). So it saves what it overwrites.
+that it cannot go on (seen: 1.47.0, growing beyond the reserved descriptors). e2fsck leaves a directory that has lost
+names if it is killed while it indexes that, which it does to each linear directory of some blocks (seen: 1.47.0). So
+both save what they overwrite, in one undo file. Before the first of them starts, there is a folder beside the image
+with that file and with what the image was.
 
 That holds after a power failure, too, as long as no block of the image gets to the disk before what it had is there.
-So nearly all that will be overwritten is saved and synced before resize2fs starts, and what it still adds to the undo
-file is written synchronously. The folder of the undo file is removed only when all of the image is on the disk. Until
-then the next run finds it, and puts back what is in it: whether all, some or none of it was overwritten by then makes
-no difference, since the file has its former content for each block, once. A power failure while it is put back is
-answered in the same way by the run after that. It takes a file system and a disk that keep what fsync promises, and a
-file system with FS_SYNC_FL for the little that resize2fs adds: ext4, XFS and btrfs have it.
+So nearly all that will be overwritten is saved and synced before resize2fs starts, and what the programs add to the
+undo file by themselves is written synchronously. The folder of the undo file is removed only when all of the image is
+on the disk. Until then the next run finds it, and puts back what is in it: whether all, some or none of it was
+overwritten by then makes no difference, since the file has its former content for each block, once. A power failure
+while it is put back is answered in the same way by the run after that. It takes a file system and a disk that keep what
+fsync promises, and a file system with FS_SYNC_FL for the little that the programs add: ext4, XFS and btrfs have it.
 """
 
 import errno
@@ -17,13 +20,16 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ImageError
 from pipeline.image.ext import e2fsprogs, superblock
-from pipeline.image.ext.superblock import Superblock
+from pipeline.image.files import blkid, sparse
 from pipeline.image.files.publish import sync_directory
 from pipeline.image.resize import overwritten
 
@@ -48,24 +54,44 @@ def is_unfinished(image: Path) -> bool:
     return folder(image).exists()
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Where a block that undoable() guards has to save what it overwrites."""
+
+    file: Path
+    """The undo file, for the programs' option -z."""
+    time: int
+    """The time that e2fsck has to write into the superblock, in seconds since 1970."""
+
+    def save(self, image: Path, size: int) -> None:
+        """Save at once what resize2fs will overwrite to make the file system in `image` fill `size` bytes.
+
+        `image` has that size already. Raises ImageError and OSError.
+        """
+        overwritten.save(image, size, self.file)
+        sync(self.file)
+
+
 @contextmanager
-def undoable(image: Path, size: int) -> Iterator[Path]:
-    """The undo file for a block that has resize2fs make the file system in `image`, which has `size` bytes, fill it.
+def undoable(image: Path, *, allocated: bool) -> Iterator[Saved]:
+    """Have all be undone that a block does to `image` by the e2fsprogs and by changing its size, unless the block ends.
 
     When the block ends, what it did stays; when it fails, it is undone; when all of this is killed, or the host's power
-    fails, roll_back() undoes it, at any later time. Raises GuestfarmError and OSError.
+    fails, roll_back() undoes it, at any later time. With `allocated`, the image has all of its space on the disk in any
+    case. Raises GuestfarmError and OSError.
     """
     place = folder(image)
     place.mkdir(mode=0o700)
     try:
-        undo = place / _UNDO
-        overwritten.save(image, size, undo)
-        _write_synchronously(undo)
-        sync(undo)
-        _write_json(place / _BEFORE, _facts(image))
+        saved = Saved(place / _UNDO, int(time.time()))
+        size = image.stat().st_size
+        overwritten.save(image, size, saved.file)
+        _write_synchronously(saved.file)
+        sync(saved.file)
+        _write_json(place / _BEFORE, _facts(image) | {"time": saved.time, "size": size, "allocated": allocated})
         sync_directory(place)
         sync_directory(place.parent)
-        yield undo
+        yield saved
         sync(image)
     except BaseException:
         roll_back(image)
@@ -76,20 +102,35 @@ def undoable(image: Path, size: int) -> Iterator[Path]:
 def roll_back(image: Path) -> bool:
     """Undo what an interrupted resize of `image` has left, if anything. Whether there was something to undo.
 
-    Nothing is undone if the file system was mounted or checked since: others have made something of it, and what was
-    saved would spoil that. Raises GuestfarmError and OSError; it can be tried again then.
+    The image is what it was, byte for byte. Nothing is undone if the file system was mounted or checked since: others
+    have made something of it, and what was saved would spoil that. A superblock that cannot be read is one that was
+    being written when all ended: nothing can have been made of it. Raises GuestfarmError and OSError; it can be tried
+    again then.
     """
     place = folder(image)
     if not place.exists():
         return False
-    saved = place / _UNDO
-    undone = _has_saved(saved) and _read(place / _BEFORE) == _facts(image)
-    if undone:
-        e2fsprogs.roll_back(image, saved)
-        e2fsprogs.repair(image)  # e2undo says that it is not in order, in case that what was saved is not all
-        sync(image)
+    saved, before = place / _UNDO, _read(place / _BEFORE)
+    if before is None or not _has_saved(saved) or not _is_untouched(image, before):
+        _forget(place)
+        return False
+    e2fsprogs.roll_back(image, saved)
+    _restore(image, before)
+    sync(image)
     _forget(place)
-    return undone
+    return True
+
+
+def former_size(image: Path) -> int | None:
+    """The bytes that `image` had before a resize that was interrupted; None if there is none, or it changed nothing."""
+    before = _read(folder(image) / _BEFORE)
+    return None if before is None else before.get("size")
+
+
+def is_allocated(image: Path) -> bool:
+    """Whether an interrupted resize of `image` has to leave it with all of its space on the disk."""
+    before = _read(folder(image) / _BEFORE)
+    return before is not None and bool(before.get("allocated"))
 
 
 def sync(image: Path) -> None:
@@ -102,16 +143,52 @@ def sync(image: Path) -> None:
 
 
 def _facts(image: Path) -> dict[str, Any]:
-    """What a resize does not change of a superblock, and a mount or a check does."""
-    found: Superblock | None = superblock.read(image)
+    """What only a mount, a check or another file system changes of a superblock, and the superblock itself."""
+    found = superblock.read(image)
     if found is None:
-        return {}
+        raise ImageError(f"{image}: it has no ext2, ext3 or ext4 file system")
     return {
         "uuid": str(found.uuid),
         "mounted": found.last_mounted,
         "mounts": found.mounts,
         "checked": found.last_checked,
+        "superblock": superblock.read_bytes(image).hex(),
     }
+
+
+def _is_untouched(image: Path, before: dict[str, Any]) -> bool:
+    """Whether nobody but the resize that found the facts `before` has changed the file system in `image` since."""
+    try:
+        found = superblock.read(image)
+    except ImageError:  # of which a part alone is new
+        return True
+    if found is None:
+        other = blkid.kind(image)
+        if other:
+            raise ImageError(
+                f"{image}: a resize of it was interrupted, and since then it was replaced by {other}",
+                f"to keep that, remove the folder {folder(image)}",
+            )
+        return True
+    # e2fsck counts mounts from 0 again, has the time that it was given as that of the check, and as that of a mount
+    # which seems to have been later.
+    now = before.get("time")
+    return (
+        str(found.uuid) == before["uuid"]
+        and found.last_mounted in (before["mounted"], now)
+        and found.mounts in (before["mounts"], 0)
+        and found.last_checked in (before["checked"], now)
+    )
+
+
+def _restore(image: Path, before: dict[str, Any]) -> None:
+    """Put back what e2undo does not: the superblock, which it marks as not in order, the size, and the space."""
+    if "superblock" in before:
+        superblock.write_bytes(image, bytes.fromhex(before["superblock"]))
+    if "size" in before:
+        os.truncate(image, before["size"])
+    if before.get("allocated"):
+        sparse.allocate(image)
 
 
 def _write_synchronously(file: Path) -> None:
@@ -144,11 +221,12 @@ def _write_json(path: Path, facts: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401  # json's
+def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # killed before it was whole, so before the image changed
         return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _forget(place: Path) -> None:

@@ -79,7 +79,7 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
-def checksums(image: Path) -> dict[str, str]:
+def checksums(image: Path, least: int = FILES) -> dict[str, str]:
     """The SHA-256 of each file in an image; symlinks as they lead."""
     found: dict[str, str] = {}
     with ext.open(image, write=False) as filesystem:
@@ -93,7 +93,7 @@ def checksums(image: Path) -> dict[str, str]:
                 else:
                     link = filesystem.readlink(path)
                     found[path] = f"-> {link}" if link else hashlib.sha256(filesystem.read(path)).hexdigest()
-    assert len(found) >= FILES
+    assert len(found) >= least
     return found
 
 
@@ -292,6 +292,12 @@ def test_beyond_what_resize2fs_can_do_is_undone(tmp_path: Path, tree: Path) -> N
     assert (tmp_path / "dumped").read_bytes() == (tree / "large").read_bytes()
 
 
+def test_what_a_killed_copy_left_is_removed(image: Path) -> None:
+    """Also by a resize that needs no copy."""
+    image.with_name(f".{image.name}.draft-00000000").write_bytes(b"half")
+    resized(image, LARGE)
+
+
 def test_smaller_only_when_asked(image: Path) -> None:
     assert planned(image, SMALL).refusal == "it would become smaller: that needs --shrink"
     refused(planned(image, SMALL))
@@ -487,11 +493,47 @@ resize.plan(disk, shrink=True).carry_out()
         return folder
 
 
+@pytest.fixture
+def unfinished(image: Path) -> Path:
+    """A disk whose resize was killed when the file system had become larger."""
+    os.truncate(image, SIZE)
+    with undo.undoable(image, allocated=False) as saved:
+        run("e2fsck", "-f", "-p", "-z", saved.file, image, env={"E2FSCK_TIME": str(saved.time)})
+        os.truncate(image, LARGE)
+        saved.save(image, LARGE)
+        run("resize2fs", "-z", saved.file, image)
+        run("cp", "-a", undo.folder(image), image.with_name("kept"))
+    image.with_name("kept").rename(undo.folder(image))
+    return image
+
+
+@pytest.mark.parametrize("torn", [range(1024, 1028), range(1088, 1100), range(2044, 2048), range(1024, 2048)])
+def test_a_superblock_that_was_being_written(torn: range, prepared: Path, unfinished: Path) -> None:
+    """It cannot be read, or not be right: what was saved is put back all the same."""
+    with unfinished.open("r+b") as file:
+        file.seek(torn.start)
+        file.write(b"\xa5" * len(torn))
+    assert planned(unfinished, LARGE).what == "undo what was interrupted, then resize"
+    assert undo.roll_back(unfinished)
+    assert unfinished.read_bytes() == prepared.read_bytes()
+    resized(unfinished, LARGE)
+
+
+def test_another_file_system_that_took_its_place(unfinished: Path) -> None:
+    unfinished.write_bytes(bytes(4 * MIB))
+    run("mkswap", unfinished)
+    before = digest(unfinished)
+    with pytest.raises(ImageError, match="since then it was replaced by swap; to keep that, remove the folder"):
+        undo.roll_back(unfinished)
+    assert digest(unfinished) == before
+
+
 def test_started_by_the_guest_meanwhile_nothing_is_undone(image: Path, tmp_path: Path, mount: Mount) -> None:
     """Who mounts an unfinished disk has made something of it: to undo the resize now would spoil that."""
     os.truncate(image, LARGE)
-    with undo.undoable(image, LARGE) as saved:
-        run("resize2fs", "-z", saved, image)
+    with undo.undoable(image, allocated=False) as saved:
+        saved.save(image, LARGE)
+        run("resize2fs", "-z", saved.file, image)
         run("cp", "-a", undo.folder(image), tmp_path / "kept")
     (tmp_path / "kept").rename(undo.folder(image))
     point = mount(image, "-o", "loop")

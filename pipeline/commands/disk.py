@@ -40,7 +40,7 @@ class Found:
 
 def store_of(site: Site) -> Store:
     """The image store of the host, as the list names it."""
-    return Store(Path(site.farm.images))
+    return Store(Path(site.farm.images), site.farm.name)
 
 
 def find(site: Site, name: str, disk: str, *, built: bool) -> Found:

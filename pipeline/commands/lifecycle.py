@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 
+from pipeline.commands.disk import store_of
 from pipeline.commands.site_command import SiteCommand
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.host import lifecycle, retired
 from pipeline.host.store import Store
 from pipeline.hypervisors.toolstack import BY_HYPERVISOR
+from pipeline.model.guest import Guest
 from pipeline.signals import INTERRUPTED
+from pipeline.tasks import deployment
 
 _CONSOLE = {
     "name": "attach",
@@ -46,7 +48,23 @@ class DomainCommand(SiteCommand):
     @property
     def store(self) -> Store:
         """The image store of this host."""
-        return Store(Path(self.site.farm.images))
+        return store_of(self.site)
+
+    def own(self, names: list[str]) -> list[str]:
+        """The same as known(), without guests that other farms have in the store: patterns do not stand for these.
+
+        Raises GuestfarmError for one that is named.
+        """
+        found = []
+        for name in self.known(names):
+            there = self.store.find(name)
+            if there is not None and name in names:
+                self.store.check_own(there)
+            if there is None or self.store.owner(there) is None:
+                found.append(name)
+        if not found:
+            raise GuestfarmError(f"no guest of farm '{self.site.farm.name}' matches {' '.join(map(quoted, names))}")
+        return found
 
     def known(self, names: list[str]) -> list[str]:
         """The guests of list and store that `names` stand for, each once; * and ? are what they are to shells.
@@ -91,7 +109,7 @@ class Start(DomainCommand):
     cmd_options = (_CONSOLE,)
 
     def _execute(self, attach: bool, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         if attach and len(names) > 1:
             raise GuestfarmError(f"{len(names)} guests, and one terminal", "name one guest with -c")
         farm = self.site.farm
@@ -99,11 +117,18 @@ class Start(DomainCommand):
         def start(name: str) -> None:
             guest = farm.guests.get(name)
             hypervisors = guest.hypervisors if guest else tuple(BY_HYPERVISOR)
-            lifecycle.start(self.store, name, hypervisors, self.say)
+            if lifecycle.start(self.store, name, hypervisors, self.say) and guest:
+                self._tell_what_is_stale(guest)
 
         if self.tried(names, start) != names:
             return 1
         return lifecycle.console(names[0], self.say) if attach else 0
+
+    def _tell_what_is_stale(self, guest: Guest) -> None:
+        there, tasks = self.store.get(guest.name), self.tasks
+        built = deployment.built(self.site, guest, tasks)
+        if changes := list(deployment.changes(guest, tasks, built, there)):
+            self.say(f"{guest.name}: runs with other things than the list has now: {'; '.join(changes)}")
 
 
 class Stop(DomainCommand):
@@ -115,7 +140,7 @@ class Stop(DomainCommand):
     cmd_options = (_TIMEOUT, _NOW)
 
     def _execute(self, timeout: int, now: bool, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         asked: list[str] = []
 
         def stop(name: str) -> None:
@@ -143,7 +168,7 @@ class Console(DomainCommand):
     cmd_options = ()
 
     def _execute(self, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         if len(names) > 1:
             raise GuestfarmError(f"{len(names)} guests, and one terminal", "name one guest")
         return lifecycle.console(names[0], self.say)
@@ -158,7 +183,7 @@ class Retire(DomainCommand):
     cmd_options = ()
 
     def _execute(self, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         listed = [name for name in names if name in self.site.farm.guests]
         if listed:
             hint = "take it out of the list first; or, for new disks: doit redeploy"

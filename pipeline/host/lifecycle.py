@@ -7,6 +7,7 @@ from time import monotonic, sleep
 
 from pipeline import process
 from pipeline.errors import GuestfarmError, HostError
+from pipeline.host import fit
 from pipeline.host.lock import locked
 from pipeline.host.offline import check_down
 from pipeline.host.store import Deployed, Store
@@ -28,9 +29,11 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
 
     It starts paused while its lock is ours, so that nobody who knows of locks can be at work on its disks; and before
     it runs, it is looked at once more whether anybody has mounted one. Who does neither can still come in between.
+    One that would not boot by its configuration, or not be reached, is not started; nor is one of another farm.
     Raises HostError, ImageError or ProcessError.
     """
     there = store.get(name)
+    store.check_own(there)
     if found := next(states(name), None):
         say(f"{name}: is {found[1]} already")
         return False
@@ -38,6 +41,8 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
     with locked(store.folder, name):
         disks = list(there.disks.values())
         check_down(name, disks)
+        if faults := list(fit.start_faults(there, config)):
+            raise HostError(f"\n{name}: ".join(faults))
         for argv in toolstack.create(name, config, paused=True):
             _run(toolstack, argv, say)
         try:
@@ -91,7 +96,7 @@ def _toolstack(there: Deployed, hypervisors: Sequence[str]) -> tuple[Toolstack, 
     known = [BY_HYPERVISOR[name] for name in hypervisors if name in BY_HYPERVISOR]
     if not known:
         scripts = [path for path in there.files if path.suffix == ".sh"]
-        hint = f"run {scripts[0]}" if scripts else "start it by that"
+        hint = f"run {shlex.quote(str(scripts[0]))}" if scripts else "start it by that"
         raise HostError(f"guest '{there.name}' is for {', '.join(hypervisors)}, which doit does not start", hint)
     for toolstack in known:
         config = there.folder / f"{there.name}.{toolstack.suffix}"

@@ -13,9 +13,13 @@ from pipeline.image.files.usage import check_idle
 
 
 def retire(store: Store, name: str) -> Path:
-    """Give the folder of a guest another name, and return that. Raises HostError or ImageError unless it is down."""
+    """Give the folder of a guest another name, and return that.
+
+    Raises HostError or ImageError unless it is down, and not of another farm.
+    """
     there = store.get(name)
     with host_errors(there.folder), locked(store.folder, name):
+        store.check_own(there)
         check_down(name, there.disks.values())
         return set_aside(store, there, RETIRED)
 

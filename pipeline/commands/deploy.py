@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands.again import command_line
 from pipeline.commands.build import PROCESS, build, unfinished
 from pipeline.commands.disk import store_of
 from pipeline.commands.site_command import SiteCommand
-from pipeline.errors import GuestfarmError, counted
+from pipeline.errors import GuestfarmError, command, counted
 from pipeline.host import deploy, fit
 from pipeline.host.built import Built
 from pipeline.host.staging import Owner
@@ -59,8 +58,9 @@ class _Installs(SiteCommand):
     """A command that builds guests, and then installs what was built, guest after guest."""
 
     takes_guests = True
-    _stale: dict[str, int]
-    """How many deployed disks are not what the list says, by guest."""
+    _stale: dict[str, list[str]]
+    """What is not as the list says on deployed disks, by guest."""
+    _stale_disks: int
 
     def install(
         self,
@@ -85,7 +85,7 @@ class _Installs(SiteCommand):
             if not problems:
                 ready.append(guest)
         self._check_room(ready, needs)
-        unchanged, self._stale = 0, {}
+        unchanged, self._stale, self._stale_disks = 0, {}, 0
         try:
             for guest in ready:
                 try:
@@ -115,19 +115,27 @@ class _Installs(SiteCommand):
             return []
         found = dict(fit.stale(there, known, built))
         if found:
-            self._stale[guest.name] = len(found)
+            self._stale[guest.name] = [change for changed in found.values() for change in changed]
+            self._stale_disks += len(found)
         return [f"{disk} is stale: {', '.join(changed)}" for disk, changed in found.items()]
 
     def _tell_how_many_are_stale(self) -> None:
         if not self._stale:
             return
-        disks, names = sum(self._stale.values()), list(self._stale)
-        which = f"of {names[0]}" if len(names) == 1 else f"of {len(names)} guests"
-        commands = [command_line(verb, *names[:_MOST_NAMES]) for verb in ("resize", "redeploy")]
-        more = "" if len(names) <= _MOST_NAMES else " and so on"
+        is_size = {name: [change.startswith(fit.SIZE) for change in changes] for name, changes in self._stale.items()}
+        ways = {
+            "redeploy": [name for name, sizes in is_size.items() if not all(sizes)],
+            "resize": [name for name, sizes in is_size.items() if any(sizes)],
+        }
+        hints = [
+            command(verb, *names[:_MOST_NAMES]) + (" ..." if len(names) > _MOST_NAMES else "")
+            for verb, names in ways.items()
+            if names
+        ]
+        are = "is" if self._stale_disks == 1 else "are"
         self.outstream.write(
-            f"{counted(disks, 'deployed disk')} {which} not what the list says: {commands[0]}{more} changes sizes, "
-            f"{commands[1]}{more} gives new disks\n"
+            f"{counted(self._stale_disks, 'deployed disk')} of {counted(len(self._stale), 'guest')} {are} stale: "
+            f"{'; '.join(hints)}\n"
         )
 
     def built(self, guest: Guest) -> Built:
@@ -231,9 +239,7 @@ class Redeploy(_Installs):
             self._show(guest, store.find(guest.name))
         if not yes and not _confirmed():
             options = [*(["--owner", owner] if owner else []), *["--foreign"] * foreign]
-            raise GuestfarmError(
-                "nothing was done", f"to do it: {command_line('redeploy', *pos_args, *options, '--yes')}"
-            )
+            raise GuestfarmError("nothing was done", f"to do it: {command('redeploy', *pos_args, *options, '--yes')}")
 
         def one(guest: Guest) -> Outcome:
             aside = deploy.redeploy(store, self.built(guest), owns, foreign=foreign)

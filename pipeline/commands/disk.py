@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.site_command import chosen
-from pipeline.errors import GuestfarmError, quoted
+from pipeline.errors import GuestfarmError, HostError, quoted
 from pipeline.guestlist.schema.readers import did_you_mean
-from pipeline.host.store import Store
+from pipeline.host.store import Deployed, Store
 from pipeline.tasks import Site
 
 DISK = {
@@ -41,6 +41,14 @@ class Found:
 def store_of(site: Site) -> Store:
     """The image store of the host, as the list names it."""
     return Store(Path(site.farm.images), site.farm.name)
+
+
+def belongs_to_others(store: Store, there: Deployed) -> bool:
+    """Whether a guest's folder is known to belong to another farm or guest."""
+    try:
+        return store.owner(there) is not None
+    except HostError:  # the receipt is damaged, which is told where it matters
+        return False
 
 
 def find(site: Site, name: str, disk: str, *, built: bool) -> Found:

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from pipeline.commands.disk import store_of
+from pipeline.commands.disk import belongs_to_others, store_of
 from pipeline.commands.site_command import SiteCommand
-from pipeline.errors import GuestfarmError, quoted
+from pipeline.errors import GuestfarmError, command, quoted
 from pipeline.guestlist.schema.readers import did_you_mean
 from pipeline.host import lifecycle, retired
 from pipeline.host.store import Store
@@ -58,10 +58,10 @@ class DomainCommand(SiteCommand):
         found = []
         for name in self.known(names):
             there = self.store.find(name)
-            if there is not None and name in names:
-                self.store.check_own(there)
-            if there is None or self.store.owner(there) is None:
+            if there is None or not belongs_to_others(self.store, there):
                 found.append(name)
+            elif name in names:
+                self.store.check_own(there)
         if not found:
             raise GuestfarmError(f"no guest of farm '{self.site.farm.name}' matches {' '.join(map(quoted, names))}")
         return found
@@ -128,7 +128,7 @@ class Start(DomainCommand):
         there, tasks = self.store.get(guest.name), self.tasks
         built = deployment.built(self.site, guest, tasks)
         if changes := list(deployment.changes(guest, tasks, built, there)):
-            self.say(f"{guest.name}: runs with other things than the list has now: {'; '.join(changes)}")
+            self.say(f"{guest.name}: runs as it was deployed, and the list has changed since: {'; '.join(changes)}")
 
 
 class Stop(DomainCommand):
@@ -154,7 +154,7 @@ class Stop(DomainCommand):
             print("interrupted; the guests were asked to shut down all the same", file=sys.stderr)
             return INTERRUPTED
         for name in left:
-            hint = f"end it at once: doit stop:{name} --now"
+            hint = f"end it at once: {command('stop', '--now', name)}"
             print(f"{name}: is still up after {timeout} seconds; {hint}", file=sys.stderr)
         return 0 if good == names and not left else 1
 

@@ -41,8 +41,10 @@ class Mount(SiteCommand):
         if write and not found.deployed:
             raise HostError(f"{found.image} is what doit built, and not to be written to", "mount it without --rw")
         point = _folder(pos_args[1])
-        store = store_of(self.site).folder
-        with down(store, found.guest, [found.image]) if found.deployed else nullcontext():
+        store = store_of(self.site)
+        if found.deployed:
+            store.check_own(store.get(found.guest))
+        with down(store.folder, found.guest, [found.image]) if found.deployed else nullcontext():
             if not found.deployed:
                 check_idle(found.image)
             note = mount.mount(found.image, point, write=write)

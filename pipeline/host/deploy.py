@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import HostError
+from pipeline.errors import HostError, command
 from pipeline.host import staging
 from pipeline.host.built import Built
 from pipeline.host.lock import locked
@@ -48,13 +48,13 @@ def check_deployable(store: Store, there: Deployed, *, adopt: bool) -> Receipt |
     """The receipt of a guest that deploy() may update, if it has one. Raises HostError for one that it leaves alone."""
     if owner := store.owner(there):
         raise HostError(
-            f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{store.farm}', and is left alone",
-            f"look at 'farm:' and 'images:' in the list; doit redeploy --foreign {there.name} gives it new disks, "
-            "and keeps what is there under another name",
+            f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{store.farm}'",
+            "look at 'farm:' and 'images:' in the list; to replace it all the same, and keep it under another name: "
+            f"{command('redeploy', '--foreign', there.name)}",
         )
     known = there.receipt
     if known is None and not adopt:
-        hint = f"doit deploy --adopt {there.name} replaces its configuration, and leaves its disks alone"
+        hint = f"{command('deploy', '--adopt', there.name)} replaces its configuration, and leaves its disks alone"
         raise HostError(f"{there.folder} was not made by Guestfarm, and so is left alone", hint)
     return known
 

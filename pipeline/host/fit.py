@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import UUID
 
+from pipeline.errors import command
 from pipeline.host.built import Built
 from pipeline.host.disk_uuid import uuid_of
 from pipeline.host.receipt import Card, Inside, Receipt, contents
@@ -18,6 +19,12 @@ from pipeline.image.boot import header
 from pipeline.model.sizes import format_size
 
 ROOT, SWAP, BOOT = "root.img", "swap.img", "boot.img"
+
+SIZE = "size"
+"""What the change of a disk begins with that `doit resize` can make up for."""
+
+_WORDS = {"swap UUID": "swap in fstab", "mounts": "disks in fstab", "root UUID": "UUID", "master": "master's files"}
+"""What inputs are called where their own names tell nothing to who reads the list."""
 
 _ROOT_UUID = re.compile(r"root=UUID=([0-9A-Fa-f-]{36})")
 """What configurations tell the kernel of where its root file system is."""
@@ -62,7 +69,7 @@ def size_faults(there: Deployed, built: Built) -> Iterator[str]:
         path = there.folder / name
         if path.is_file() and path.stat().st_size != size:
             has = format_size(path.stat().st_size)
-            yield f"{name} has {has}, and they would say {format_size(size)}; doit resize {there.name} --yes"
+            yield f"{name} has {has}, and they would say {format_size(size)}; {command('resize', there.name, '--yes')}"
 
 
 def is_replaced(there: Deployed, known: Receipt) -> bool:
@@ -89,7 +96,7 @@ def stale(there: Deployed, known: Receipt, built: Built) -> Iterator[tuple[str, 
             changed.append("new")
         size = built.sizes.get(path.name)
         if path.name in known.disks and size and target.is_file() and target.stat().st_size != size:
-            changed.append(f"size {format_size(target.stat().st_size)}, the list has {format_size(size)}")
+            changed.append(f"{SIZE} {format_size(target.stat().st_size)}, the list has {format_size(size)}")
         if changed:
             yield path.stem, changed
     names = {path.name for path in built.disks}
@@ -108,7 +115,7 @@ def start_faults(there: Deployed, config: Path) -> Iterator[str]:
     disks = there.disks
     uuid = uuid_of(disks["root"]) if "root" in disks else None
     wanted = {found.lower() for found in _ROOT_UUID.findall(text)}
-    anew = f"put back the disk that was deployed, or start anew: doit redeploy {name}"
+    anew = f"put back the disk that was deployed, or start anew: {command('redeploy', name)}"
     if uuid and wanted and uuid not in wanted:
         yield f"{config.name} looks for a root file system {', '.join(wanted)}, and {ROOT} has {uuid}; {anew}"
     boot = there.folder / BOOT
@@ -120,8 +127,10 @@ def start_faults(there: Deployed, config: Path) -> Iterator[str]:
     for file, expected in (inside.mounts or {}).items():
         if file == SWAP:  # without it, a guest boots
             continue
+        if f"/{file}" not in text:
+            yield f"{config.name} does not have {file}, which its fstab mounts; {command('deploy', name)} tells more"
         if not (there.folder / file).exists():
-            yield f"{file} is not there, which its fstab mounts; put it back, or start anew: doit redeploy {name}"
+            yield f"{file} is not there, and its fstab mounts it; {anew}"
         elif (found := uuid_of(there.folder / file)) and found != expected:
             yield f"{file} has the UUID {found}, and its fstab mounts {expected}; {anew}"
     known_cards = {card.mac for card in inside.network or ()}
@@ -129,7 +138,7 @@ def start_faults(there: Deployed, config: Path) -> Iterator[str]:
     if given - known_cards and known_cards - given:
         yield (
             f"{config.name} has a network card {', '.join(sorted(given - known_cards))}, and the guest has "
-            f"settings for {', '.join(sorted(known_cards - given))}; doit deploy {name} tells more"
+            f"settings for {', '.join(sorted(known_cards - given))}; {command('deploy', name)} tells more"
         )
 
 
@@ -138,13 +147,13 @@ def _of_root(there: Deployed, built: Built) -> Iterator[str]:
     if built.looks_for and found and found != built.looks_for:
         yield (
             f"{ROOT} has the UUID {found}, and the list's configuration looks for {built.looks_for}: it would not "
-            f"boot; put back the disk that was deployed, or start anew: doit redeploy {there.name}"
+            f"boot; put back the disk that was deployed, or start anew: {command('redeploy', there.name)}"
         )
 
 
 def _of_mounts(there: Deployed, known: Receipt, inside: Inside, built: Built) -> Iterator[str]:
     names = {path.name for path in built.disks}
-    out = f"put it back in the list; or, if the guest mounts it no more: doit deploy --adopt {there.name}"
+    out = f"put it back in the list; or, if the guest mounts it no more: {command('deploy', '--adopt', there.name)}"
     mounts: Mapping[str, str | None] = inside.mounts or {}
     if inside.mounts is None and "mounts" in known.disks.get(ROOT, {}):
         # An earlier version's: which disks are mounted is not on record, but that some are.
@@ -158,7 +167,7 @@ def _of_mounts(there: Deployed, known: Receipt, inside: Inside, built: Built) ->
         elif expected and found and found != expected:
             yield (
                 f"{name} has the UUID {found}, and its fstab mounts {expected}: it would not boot; put back the disk "
-                f"that was deployed, or start anew: doit redeploy {there.name}"
+                f"that was deployed, or start anew: {command('redeploy', there.name)}"
             )
 
 
@@ -167,8 +176,8 @@ def _of_network(there: Deployed, known: Receipt, inside: Inside, built: Built) -
     if wanted is None:
         return
     out = (
-        f"doit redeploy {there.name} gives it new disks; or put the network back in the list; or, if the guest was "
-        f"changed inside: doit deploy --adopt {there.name}"
+        f"put the network back in the list; or {command('redeploy', there.name)} gives it new disks; or, if the guest "
+        f"was changed inside: {command('deploy', '--adopt', there.name)}"
     )
     if inside.network is None:
         recorded = _network_digest(known.disks)
@@ -216,7 +225,7 @@ def _in_words(name: str, known: Receipt, built: Built) -> str:
     inside = known.inside.network if known.inside is not None else None
     now = built.inside.network
     if name != "network" or inside is None or now is None:
-        return name
+        return _WORDS.get(name, name)
     pairs = [(one, other) for one, other in zip(inside, now, strict=False) if one != other]
     told = [
         f"{label} {old}, the list has {new}"

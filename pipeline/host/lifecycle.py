@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from pipeline import process
-from pipeline.errors import GuestfarmError, HostError
+from pipeline.errors import GuestfarmError, HostError, command
 from pipeline.host import fit
 from pipeline.host.lock import locked
 from pipeline.host.offline import check_down
@@ -51,7 +51,7 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
             if name not in toolstack.active():
                 raise HostError(
                     f"{config} has started something else than '{name}', which is paused now",
-                    f"end that by {toolstack.program}; doit deploy:{name} makes the file anew",
+                    f"end that by {toolstack.program}; {command('deploy', name)} makes the file anew",
                 )
         except GuestfarmError:
             if name in toolstack.active():
@@ -85,7 +85,9 @@ def console(name: str, say: Say) -> int:
     """Attach this terminal to the console of a guest that is up; the exit code is the toolstack's. Raises HostError."""
     found = next(states(name), None)
     if found is None:
-        raise HostError(f"guest '{name}' is not up", f"doit start:{name} -c starts it, and attaches to its console")
+        raise HostError(
+            f"guest '{name}' is not up", f"{command('start', '-c', name)} starts it, and attaches to its console"
+        )
     toolstack, _ = found
     argv = toolstack.console(name)
     say(f"$ {_shown(argv)}")
@@ -102,7 +104,7 @@ def _toolstack(there: Deployed, hypervisors: Sequence[str]) -> tuple[Toolstack, 
         config = there.folder / f"{there.name}.{toolstack.suffix}"
         if process.available(toolstack.program):
             if not config.exists():
-                raise HostError(f"there is no {config}", f"doit deploy:{there.name}")
+                raise HostError(f"there is no {config}", command("deploy", there.name))
             return toolstack, config
     programs = [toolstack.program for toolstack in known]
     packages = [_PACKAGES[program] for program in programs]

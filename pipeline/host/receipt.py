@@ -77,8 +77,8 @@ class Inside:
         """The one that JSON has as `fields`."""
         mounts, network = fields["mounts"], fields["network"]
         return cls(
-            uuids=_texts(fields["uuids"]),
-            mounts=None if mounts is None else _texts(mounts),
+            uuids=_by_file(fields["uuids"]),
+            mounts=None if mounts is None else _by_file(mounts),
             network=None if network is None else tuple(map(Card.read, network)),
         )
 
@@ -97,8 +97,8 @@ class Begun:
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Begun":
         """The one that JSON has as `fields`."""
-        disks = {str(name): _texts(inputs) for name, inputs in fields["disks"].items()}
-        return cls(disks=disks, boot=_texts(fields["boot"]), configs=_texts(fields["configs"]))
+        disks = {_file(name): _texts(inputs) for name, inputs in fields["disks"].items()}
+        return cls(disks=disks, boot=_by_file(fields["boot"]), configs=_by_file(fields["configs"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +140,9 @@ class Receipt:
                 inside=None if inside is None else Inside.read(inside),
                 deployed=str(fields["deployed"]),
                 modules=_name(fields["modules"]),
-                disks={str(name): _texts(inputs) for name, inputs in fields["disks"].items()},
-                boot={name: Known.read(of) for name, of in fields["boot"].items()},
-                configs={name: Known.read(of) for name, of in fields["configs"].items()},
+                disks={_file(name): _texts(inputs) for name, inputs in fields["disks"].items()},
+                boot={_file(name): Known.read(of) for name, of in fields["boot"].items()},
+                configs={_file(name): Known.read(of) for name, of in fields["configs"].items()},
                 begun=None if begun is None else Begun.read(begun),
             )
         except FileNotFoundError:
@@ -187,6 +187,17 @@ def digest(value: object) -> str:
 
 def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(value) for name, value in fields.items()}
+
+
+def _by_file(fields: Mapping[str, Any]) -> dict[str, str]:
+    return {_file(name): str(value) for name, value in fields.items()}
+
+
+def _file(name: str) -> str:
+    """The name of a file in the guest's folder, and of none elsewhere: files of these names are replaced."""
+    if not name or "/" in name or "\0" in name or name in {".", ".."}:
+        raise ValueError(name)
+    return name
 
 
 def _name(value: object) -> str | None:

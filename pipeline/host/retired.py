@@ -27,9 +27,10 @@ def retire(store: Store, name: str) -> Path:
 def remove(store: Store, aside: Aside) -> None:
     """Remove a folder that was set aside, and all that is in it.
 
-    Raises HostError, or ImageError if a disk is in use.
+    Raises HostError, also if it belongs to another farm, or ImageError if a disk is in use.
     """
     with host_errors(aside.folder), locked(store.folder, aside.guest):
+        store.check_own(Deployed(aside.guest, aside.folder))
         for disk in Deployed(aside.guest, aside.folder).disks.values():
             check_idle(disk)
         draft = aside.folder.with_name(f".{aside.guest}.draft-{secrets.token_hex(4)}")

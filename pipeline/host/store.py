@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import process
-from pipeline.errors import GuestfarmError, HostError, quoted
+from pipeline.errors import GuestfarmError, HostError, command, quoted
 from pipeline.guestlist.keys.names import parse_guest_name
 from pipeline.host import receipt
 from pipeline.host.disk_uuid import uuid_of
@@ -108,7 +108,9 @@ class Store:
         """The same, of a guest that must be there. Raises HostError."""
         found = self.find(guest)
         if found is None:
-            raise HostError(f"guest '{guest}' is not deployed: there is no {self.place(guest)}", f"doit deploy:{guest}")
+            raise HostError(
+                f"guest '{guest}' is not deployed: there is no {self.place(guest)}", command("deploy", guest)
+            )
         return found
 
     def owner(self, there: Deployed) -> str | None:
@@ -123,8 +125,9 @@ class Store:
         if known.farm is not None:
             if (known.farm, known.guest) == (self.farm, there.name):
                 return None
-            guest = f"guest {quoted(known.guest or '?')}"
-            return guest if known.farm == self.farm else f"{guest} of farm {quoted(known.farm)}"
+            farm = [] if known.farm == self.farm else [f"farm {quoted(known.farm)}"]
+            guest = [] if known.guest == there.name else [f"guest {quoted(known.guest or '?')}"]
+            return " of ".join([*guest, *farm])
         expected = str(root_uuid(self.farm, there.name))
         recorded = known.disks.get("root.img", {}).get("root UUID")
         if recorded == receipt.digest(expected):
@@ -136,8 +139,7 @@ class Store:
         """Raise HostError if the folder was deployed for another farm or another guest."""
         if owner := self.owner(there):
             raise HostError(
-                f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{self.farm}', "
-                "and so is left alone",
+                f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{self.farm}'",
                 "look at 'farm:' and 'images:' in the list",
             )
 

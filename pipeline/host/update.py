@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.errors import command
 from pipeline.host import fit, staging
 from pipeline.host.built import Built
 from pipeline.host.disk_uuid import uuid_of
@@ -14,6 +15,9 @@ from pipeline.host.store import Deployed
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import clone
 from pipeline.image.files.publish import publish
+
+_VOUCHED = ("network", "swap UUID", "mounts")
+"""Inputs of root disks and seeds that a guest may have been changed to by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ def update(there: Deployed, known: Receipt, built: Built, owner: Owner | None, *
     outcome = Outcome()
     settled = _settled(there, known)
     faults = list(fit.faults(there, settled, built, believed=believed))
-    outcome.failed.extend(faults)
+    outcome.failed.extend(f"left as it is: {fault}" for fault in faults)
     inside = fit.inside_now(there, settled, built)
     if believed and known.deployed:
         settled, inside = _believed(there, settled, inside, built)
@@ -81,7 +85,15 @@ def _believed(there: Deployed, known: Receipt, inside: Inside, built: Built) -> 
         disks = {name: made_from for name, made_from in known.disks.items() if name != fit.ROOT}
         known = replace(known, modules=None, disks=disks)
         inside = replace(inside, uuids={**inside.uuids, fit.ROOT: uuid_of(there.folder / fit.ROOT) or ""})
-    return known, replace(inside, mounts=mounts, network=built.inside.network)
+    made_from = {path.name: inputs for path, inputs in built.disks.items()}
+    disks = {name: _with(inputs, made_from.get(name, {})) for name, inputs in known.disks.items()}
+    return replace(known, disks=disks), replace(inside, mounts=mounts, network=built.inside.network)
+
+
+def _with(recorded: Mapping[str, str], now: Mapping[str, str]) -> Mapping[str, str]:
+    """What is on record of a disk, with those inputs as they are `now` which the user vouches for."""
+    others = {name: of for name, of in recorded.items() if name not in _VOUCHED}
+    return {**others, **{name: of for name, of in now.items() if name in _VOUCHED}}
 
 
 @dataclass(slots=True)
@@ -144,7 +156,7 @@ def _plan_disks(there: Deployed, known: Receipt, built: Built, outcome: Outcome,
         if _is_there(there.folder / source.name):
             continue
         if source.name in known.disks:
-            hint = f"put it back, or start anew: doit redeploy {there.name}"
+            hint = f"put it back, or start anew: {command('redeploy', there.name)}"
             outcome.failed.append(f"{source.name} was deployed and is gone; {hint}")
             continue
         plan.disks.append(source)

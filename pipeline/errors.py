@@ -1,9 +1,13 @@
 """The errors a user may see: what is wrong, where, and what to do about it."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
+
+_variables: dict[str, str] = {}
+"""What this command line says of the list and the build folder, by name."""
 
 
 def quoted(text: str) -> str:
@@ -15,6 +19,16 @@ def quoted(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """`count` things called `noun`, as in "1 guest" and "2 guests"."""
     return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def note_variable(name: str, value: str) -> None:
+    """Have the commands in hints say NAME=VALUE, as the user's command line does."""
+    _variables[name] = value
+
+
+def command(*words: str) -> str:
+    """`doit WORD ...` to be pasted into a shell: quoted, and for the same list and build folder."""
+    return shlex.join(["doit", *(f"{name}={value}" for name, value in _variables.items()), *words])
 
 
 class GuestfarmError(Exception):

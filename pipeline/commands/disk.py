@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.site_command import chosen
-from pipeline.errors import GuestfarmError, did_you_mean, quoted
-from pipeline.host.store import Store
+from pipeline.errors import GuestfarmError, HostError, did_you_mean, quoted
+from pipeline.host.store import Deployed, Store
 from pipeline.tasks import Site
 
 DISK = {
@@ -39,7 +39,15 @@ class Found:
 
 def store_of(site: Site) -> Store:
     """The image store of the host, as the list names it."""
-    return Store(Path(site.farm.images))
+    return Store(Path(site.farm.images), site.farm.name)
+
+
+def belongs_to_others(store: Store, there: Deployed) -> bool:
+    """Whether a guest's folder is known to belong to another farm or guest."""
+    try:
+        return store.owner(there) is not None
+    except HostError:  # the receipt is damaged, which is told where it matters
+        return False
 
 
 def find(site: Site, name: str, disk: str, *, built: bool) -> Found:

@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 
+from pipeline.commands.disk import belongs_to_others, store_of
 from pipeline.commands.site_command import SiteCommand
-from pipeline.errors import GuestfarmError, did_you_mean, quoted
+from pipeline.errors import GuestfarmError, command, did_you_mean, quoted
 from pipeline.host import lifecycle, retired
 from pipeline.host.store import Store
 from pipeline.host.toolstacks import UnknownStateError
+from pipeline.model.guest import Guest
 from pipeline.signals import INTERRUPTED
+from pipeline.tasks import deployment
 
 _CONSOLE = {
     "name": "attach",
@@ -45,7 +47,23 @@ class DomainCommand(SiteCommand):
     @property
     def store(self) -> Store:
         """The image store of this host."""
-        return Store(Path(self.site.farm.images))
+        return store_of(self.site)
+
+    def own(self, names: list[str]) -> list[str]:
+        """The same as known(), without guests that other farms have in the store: patterns do not stand for these.
+
+        Raises GuestfarmError for one that is named.
+        """
+        found = []
+        for name in self.known(names):
+            there = self.store.find(name)
+            if there is None or not belongs_to_others(self.store, there):
+                found.append(name)
+            elif name in names:
+                self.store.check_own(there)
+        if not found:
+            raise GuestfarmError(f"no guest of farm '{self.site.farm.name}' matches {' '.join(map(quoted, names))}")
+        return found
 
     def known(self, names: list[str]) -> list[str]:
         """The guests of list and store that `names` stand for, each once; * and ? are what they are to shells.
@@ -99,16 +117,24 @@ class Start(DomainCommand):
     cmd_options = (_CONSOLE,)
 
     def _execute(self, attach: bool, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         if attach and len(names) > 1:
             raise GuestfarmError(f"{len(names)} guests, and one terminal", "name one guest with -c")
 
         def start(name: str) -> None:
-            lifecycle.start(self.store, name, self.hypervisors(name), self.say)
+            guest = self.site.farm.guests.get(name)
+            if lifecycle.start(self.store, name, self.hypervisors(name), self.say) and guest:
+                self._tell_what_is_stale(guest)
 
         if self.tried(names, start) != names:
             return 1
         return lifecycle.console(self.store, names[0], self.hypervisors(names[0]), self.say) if attach else 0
+
+    def _tell_what_is_stale(self, guest: Guest) -> None:
+        there, tasks = self.store.get(guest.name), self.tasks
+        built = deployment.built(self.site, guest, tasks)
+        if changes := list(deployment.changes(guest, tasks, built, there)):
+            self.say(f"{guest.name}: runs as it was deployed, and the list has changed since: {'; '.join(changes)}")
 
 
 class Stop(DomainCommand):
@@ -120,7 +146,7 @@ class Stop(DomainCommand):
     cmd_options = (_TIMEOUT, _NOW)
 
     def _execute(self, timeout: int, now: bool, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         asked: list[str] = []
 
         def stop(name: str) -> None:
@@ -134,7 +160,7 @@ class Stop(DomainCommand):
             print("interrupted; the guests were asked to shut down all the same", file=sys.stderr)
             return INTERRUPTED
         for name in left:
-            hint = f"end it at once: doit stop:{name} --now"
+            hint = f"end it at once: {command('stop', '--now', name)}"
             print(f"{name}: is still up after {timeout} seconds; {hint}", file=sys.stderr)
         return 0 if good == names and not left else 1
 
@@ -148,7 +174,7 @@ class Console(DomainCommand):
     cmd_options = ()
 
     def _execute(self, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         if len(names) > 1:
             raise GuestfarmError(f"{len(names)} guests, and one terminal", "name one guest")
         return lifecycle.console(self.store, names[0], self.hypervisors(names[0]), self.say)
@@ -163,7 +189,7 @@ class Retire(DomainCommand):
     cmd_options = ()
 
     def _execute(self, pos_args: list[str]) -> int:
-        names = self.known(pos_args)
+        names = self.own(pos_args)
         listed = [name for name in names if name in self.site.farm.guests]
         if listed:
             hint = "take it out of the list first; or, for new disks: doit redeploy"

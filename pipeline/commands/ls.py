@@ -1,9 +1,8 @@
 """`doit ls`: which guests are deployed on this host, whether they run, how large they are, and how old."""
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +10,13 @@ from typing import Any, cast
 from pipeline.commands.lifecycle import DomainCommand
 from pipeline.commands.output import table
 from pipeline.engine import ArtifactTask
-from pipeline.host.receipt import Receipt
+from pipeline.errors import GuestfarmError
+from pipeline.host import fit
 from pipeline.host.store import Deployed
 from pipeline.host.toolstacks import Domains, UnknownStateError, of_guest
 from pipeline.image.files import usage
 from pipeline.model.guest import Guest
-from pipeline.model.sizes import approximate_size, format_size
+from pipeline.model.sizes import approximate_size
 from pipeline.tasks import deployment
 
 _JSON = {
@@ -69,6 +69,7 @@ class Ls(DomainCommand):
             self.outstream.writelines(
                 table([("GUEST", "STATE", "SIZE", "TAKEN", "DEPLOYED", "LIST"), *map(_cells, rows)])
             )
+        problems += [f"{row['guest']}: {row['problem']}" for row in rows if "problem" in row]
         for problem in problems:
             print(problem, file=sys.stderr)
         return 1 if problems else 0
@@ -103,66 +104,56 @@ class Ls(DomainCommand):
                 "disks": [],
                 "changes": [],
             }
-        known = there.receipt
         return {
             "guest": name,
             "listed": guest is not None,
             "folder": str(there.folder),
             "state": running.state(there),
-            "deployed": known.deployed if known else None,
             "disks": [
                 {"name": disk, "file": str(path), "size": status.st_size, "taken": status.st_blocks * 512}
                 for disk, path in there.disks.items()
                 if (status := _status(path))
             ],
-            "changes": list(self._changes(guest, there, known)) if guest and known else [],
-            **({"by_hand": True} if known is None else {}),
+            **self._found(guest, there),
         }
 
-    def _changes(self, guest: Guest, there: Deployed, known: Receipt) -> Iterator[str]:
-        """How the list differs from what is deployed, as far as the guest sees it."""
+    def _found(self, guest: Guest | None, there: Deployed) -> dict[str, Any]:
+        """What there is to say of a guest's folder besides what everybody sees."""
+        try:
+            known, owner = there.receipt, self.store.owner(there)
+        except GuestfarmError as error:
+            return {"deployed": None, "changes": [], "problem": str(error)}
+        if known is None:
+            return {"deployed": None, "changes": [], "by_hand": True}
+        found: dict[str, Any] = {"deployed": known.deployed, "farm": known.farm, "changes": []}
+        if owner is not None:
+            return {**found, "belongs_to": owner}
+        if guest is None:
+            return found
         tasks = cast("Mapping[str, ArtifactTask]", self.tasks)
         built = deployment.built(self.site, guest, tasks)
-        sizes = {"root": guest.base.size, "swap": guest.swap, **{disk.name: disk.size for disk in guest.disks}}
-        for path, made_from in built.disks.items():
-            if path.name not in known.disks:
-                if not (there.folder / path.name).exists():
-                    yield f"{path.stem}: new"
-                continue
-            recorded = {name: of for name, of in known.disks[path.name].items() if name != "master" or built.modules}
-            changed = [name for name in {**recorded, **made_from} if recorded.get(name) != made_from.get(name)]
-            status, size = _status(there.folder / path.name), sizes.get(path.stem)
-            if status and size and status.st_size != size:
-                changed.append(f"size {format_size(size)}")
-            if changed:
-                yield f"{path.stem}: {', '.join(changed)}"
-        texts = {
-            name: text for task in deployment.other_tasks(guest) for name, text in tasks[task].made_from.now().items()
-        }
-        for path in built.configs:
-            text = texts.get(path.name)
-            recorded_config = known.configs.get(path.name)
-            same = recorded_config and isinstance(text, str) and _sha256(text) == recorded_config.sha256
-            if isinstance(text, str) and not same:
-                yield path.name
+        found["changes"] = list(deployment.changes(guest, tasks, built, there))
+        faults = list(fit.faults(there, known, built, believed=False))
+        return {**found, **({"does_not_fit": faults} if faults else {})}
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     size, taken = (sum(disk[key] for disk in row["disks"]) for key in ("size", "taken"))
     since = (row["deployed"] or "").partition("T")[0]
-    if not row["listed"]:
+    if "problem" in row:
+        changes = "unknown"
+    elif row.get("belongs_to"):
+        changes = f"belongs to {row['belongs_to']}"
+    elif not row["listed"]:
         changes = "not in the list"
     elif row.get("by_hand"):
         changes = "made by hand"
     else:
-        changes = "; ".join(row["changes"]) or ("as deployed" if row["deployed"] else "")
+        unfit = ["does not fit its disks"] if row.get("does_not_fit") else []
+        changes = "; ".join([*unfit, *row["changes"]]) or ("as deployed" if row["deployed"] else "")
     sizes = (approximate_size(size), approximate_size(taken)) if row["disks"] else ("", "")
     return (row["guest"], row["state"], *sizes, since, changes)
 
 
 def _status(path: Path) -> Any:  # noqa: ANN401  # an os.stat_result, or None for a link that leads nowhere
     return path.stat() if path.exists() else None
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -41,10 +41,12 @@ class Mount(SiteCommand):
         if write and not found.deployed:
             raise HostError(f"{found.image} is what doit built, and not to be written to", "mount it without --rw")
         point = _folder(pos_args[1])
-        store = store_of(self.site).folder
+        store = store_of(self.site)
         guest = self.site.farm.guests.get(found.guest)
         hypervisors = guest.hypervisors if guest else ()
-        with down(store, found.guest, [found.image], hypervisors) if found.deployed else nullcontext():
+        if found.deployed:
+            store.check_own(store.get(found.guest))
+        with down(store.folder, found.guest, [found.image], hypervisors) if found.deployed else nullcontext():
             if not found.deployed:
                 check_idle(found.image)
             note = mount.mount(found.image, point, write=write)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from pipeline.commands.disk import belongs_to_others, store_of
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import RECORD, stamps
-from pipeline.errors import GuestfarmError
+from pipeline.errors import GuestfarmError, command
 from pipeline.host import retired
-from pipeline.host.store import Store
+from pipeline.host.store import Aside, Deployed, Store
 from pipeline.image.files.sparse import space
 from pipeline.image.files.usage import users
 from pipeline.tasks.manifest import NAME as MANIFEST
@@ -67,15 +68,15 @@ class Prune(SiteCommand):
         if replaced:
             return self._remove_aside(days, yes=yes)
         code = self._remove_orphans(yes, modified)
-        if asides := Store(Path(self.site.farm.images)).aside():
+        if asides := self._aside(store_of(self.site)):
             self.outstream.write(
-                f"{len(asides)} guests were replaced or retired, and are kept: doit prune --replaced\n"
+                f"{len(asides)} guests were replaced or retired, and are kept: {command('prune', '--replaced')}\n"
             )
         return code
 
     def _remove_aside(self, days: int, *, yes: bool) -> int:
-        store = Store(Path(self.site.farm.images))
-        found = [each for each in store.aside() if each.age >= timedelta(days=days)]
+        store = store_of(self.site)
+        found = [each for each in self._aside(store) if each.age >= timedelta(days=days)]
         failed = False
         for each in found:
             taken = sum(space(path) for path in each.folder.rglob("*") if path.is_file())
@@ -89,8 +90,13 @@ class Prune(SiteCommand):
         if not found:
             self.outstream.write("no guest was replaced or retired\n")
         elif not yes:
-            self.outstream.write("remove them, with all that the guests had, with: doit prune --replaced --yes\n")
+            again = command("prune", "--replaced", *(["--days", str(days)] if days else []), "--yes")
+            self.outstream.write(f"remove them, with all that the guests had, with: {again}\n")
         return 1 if failed else 0
+
+    def _aside(self, store: Store) -> list[Aside]:
+        """The folders that were set aside, but for those that are known to belong to other farms."""
+        return [each for each in store.aside() if not belongs_to_others(store, Deployed(each.guest, each.folder))]
 
     def _remove_orphans(self, yes: bool, modified: bool) -> int:
         known = {task.name for task in self.task_list}

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import doit
 
 from pipeline import signals
+from pipeline.commands.disk import store_of
 from pipeline.commands.futures import ended
 from pipeline.commands.output import table
 from pipeline.commands.site_command import SiteCommand
@@ -20,7 +21,6 @@ from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.host import resize
 from pipeline.host.resize import Job, Outcome
-from pipeline.host.store import Store
 from pipeline.image.ext import libext2fs
 from pipeline.model.sizes import MIB, format_size, parse_size
 
@@ -85,9 +85,15 @@ class Resize(SiteCommand):
             return _carry_out(jobs, lambda _: nullcontext(sys.stdout), params["process"])
 
     def _execute(self, yes: bool, shrink: bool, process: int, pos_args: list[str]) -> int:
-        store = Store(Path(self.site.farm.images))
+        store = store_of(self.site)
         guests = {guest.name: guest for guest in self.guests(pos_args)}
         found = {name: store.get(name) if pos_args else store.find(name) for name in guests}
+        for name, there in found.items():
+            if there is not None and pos_args:
+                store.check_own(there)
+            elif there is not None and (owner := store.owner(there)):
+                print(f"{there.folder} belongs to {owner}, and is left alone", file=sys.stderr)
+                found[name] = None
         jobs = [resize.of_guest(there, guests[name], shrink=shrink) for name, there in found.items() if there]
         unlisted = [] if pos_args else [name for name in store.guests() if name not in self.site.farm.guests]
         if unlisted:

@@ -16,6 +16,7 @@ from pipeline.engine.run.user_errors import USER_ERROR, show_warnings, user_erro
 from pipeline.engine.state.catalogue import Catalogue
 from pipeline.engine.state.digests import Digests, checker
 from pipeline.engine.state.state import State
+from pipeline.errors import note_variable
 
 
 def path_variable(name: str, default: str) -> Path:
@@ -25,6 +26,8 @@ def path_variable(name: str, default: str) -> Path:
     """
     given = doit.get_var(name, None)
     user = doit.get_initial_workdir()
+    if given is not None:
+        note_variable(name, given)
     return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
 
 

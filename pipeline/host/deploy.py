@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.errors import HostError
+from pipeline.errors import HostError, command
 from pipeline.host import staging
 from pipeline.host.built import Built
 from pipeline.host.lock import locked
@@ -25,8 +25,10 @@ def deploy(store: Store, built: Built, owner: Owner | None, *, adopt: bool = Fal
     """Install a guest that is not in the store; or give one that is there what may change without its disks.
 
     Disks that are there are never touched. A configuration takes the place of one that differs, which becomes NAME.bak.
-    Boot files do only if the root disk that is there has the modules of the same master. With `adopt` that is done also
-    to a guest that somebody made by hand. Raises HostError or ImageError.
+    Boot files do only if the root disk that is there has the modules of the same master, and none of them where the
+    guest would not boot then, or not be reached. With `adopt` that is done also to a guest that somebody made by hand,
+    and what is inside one that we deployed is taken to be what the list says. A folder that belongs to another farm or
+    guest is left alone. Raises HostError or ImageError.
     """
     place = store.place(built.guest)
     with _host_errors(place), locked(store.folder, built.guest):
@@ -37,24 +39,56 @@ def deploy(store: Store, built: Built, owner: Owner | None, *, adopt: bool = Fal
                 _fill(folder, built, owner)
                 staging.publish(folder, place)
             return Outcome(done=[f"deployed to {place}"])
-        known = there.receipt
-        if known is None and not adopt:
-            hint = f"doit deploy --adopt {built.guest} replaces its configuration, and leaves its disks alone"
-            raise HostError(f"{place} was not made by Guestfarm, and so is left alone", hint)
+        known = check_deployable(store, there, adopt=adopt)
         sweep(there.folder)
-        return update(there, known or _BY_HAND, built, owner)
+        return update(there, known or _BY_HAND, built, owner, believed=adopt)
 
 
-def redeploy(store: Store, built: Built, owner: Owner | None) -> Path | None:
+def check_deployable(store: Store, there: Deployed, *, adopt: bool) -> Receipt | None:
+    """The receipt of a guest that deploy() may update, if it has one. Raises HostError for one that it leaves alone."""
+    if owner := store.owner(there):
+        raise HostError(
+            f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{store.farm}'",
+            "look at 'farm:' and 'images:' in the list; to replace it all the same, and keep it under another name: "
+            f"{command('redeploy', '--foreign', there.name)}",
+        )
+    known = there.receipt
+    if known is None and not adopt:
+        hint = f"{command('deploy', '--adopt', there.name)} replaces its configuration, and leaves its disks alone"
+        raise HostError(f"{there.folder} was not made by Guestfarm, and so is left alone", hint)
+    return known
+
+
+def check_redeployable(store: Store, there: Deployed, *, foreign: bool) -> None:
+    """Raise HostError or ImageError unless redeploy() may replace a guest that is there."""
+    if not foreign and (owner := _owner_if_known(store, there)):
+        raise HostError(
+            f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{store.farm}'",
+            "look at 'farm:' and 'images:' in the list; if it may be replaced all the same, say --foreign",
+        )
+    check_down(there.name, there.disks.values())
+
+
+def _owner_if_known(store: Store, there: Deployed) -> str | None:
+    try:
+        return store.owner(there)
+    except HostError:  # the receipt is damaged, and new disks are the way out
+        return None
+
+
+def redeploy(store: Store, built: Built, owner: Owner | None, *, foreign: bool = False) -> Path | None:
     """Install a guest anew, and return what the folder that it had is called now, if it had one.
 
-    Without `owner`, the new disks get the one that the old root disk has. Raises HostError or ImageError, also unless
-    it is certain that the guest is down; then what was there is there still.
+    Without `owner`, the new disks get the one that the old root disk has. A folder that belongs to another farm or
+    guest is replaced with `foreign` only. Raises HostError or ImageError, also unless it is certain that the guest is
+    down; then what was there is there still.
     """
     place = store.place(built.guest)
     with _host_errors(place), locked(store.folder, built.guest):
         staging.sweep(place)
         there = store.find(built.guest)
+        if there is not None:
+            check_redeployable(store, there, foreign=foreign)
         with staging.draft(place) as folder:
             _fill(folder, built, owner or (owner_of(there) if there else None))
             if there is None:
@@ -98,6 +132,9 @@ def _fill(folder: Path, built: Built, owner: Owner | None) -> None:
     for source in (*built.configs, *built.boot):
         staging.copy_file(source, folder / source.name)
     Receipt(
+        farm=built.farm,
+        guest=built.guest,
+        inside=built.inside,
         deployed=now(),
         modules=built.modules,
         disks={disk.name: made_from for disk, made_from in built.disks.items()},

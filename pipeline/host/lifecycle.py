@@ -6,7 +6,8 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from pipeline import process
-from pipeline.errors import GuestfarmError, HostError, ProcessError
+from pipeline.errors import GuestfarmError, HostError, ProcessError, command
+from pipeline.host import fit
 from pipeline.host.lock import locked
 from pipeline.host.offline import check_down
 from pipeline.host.store import Deployed, Store
@@ -30,9 +31,11 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
 
     It starts paused while its lock is ours, so that nobody who knows of locks can be at work on its disks; and before
     it runs, it is looked at once more whether anybody has mounted one. Who does neither can still come in between.
+    One that would not boot by its configuration, or not be reached, is not started; nor is one of another farm.
     Raises HostError, ImageError or ProcessError.
     """
     there = store.get(name)
+    store.check_own(there)
     if found := next(states(name, of_guest(name, [there.folder], hypervisors)), None):
         say(f"{name}: is {found[1]} already")
         return False
@@ -42,6 +45,8 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
         disks = list(there.disks.values())
         check_down(name, disks, hypervisors)
         _check_finished(name, disks)
+        if faults := list(fit.start_faults(there, config)):
+            raise HostError(f"\n{name}: ".join(faults))
         for argv in toolstack.create(name, config, paused=True):
             _run(toolstack, argv, say)
         try:
@@ -50,7 +55,7 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
             if name not in toolstack.active():
                 raise HostError(
                     f"{config} has started something else than '{name}', which is paused now",
-                    f"end that by {toolstack.program}; doit deploy:{name} makes the file anew",
+                    f"end that by {toolstack.program}; {command('deploy', name)} makes the file anew",
                 )
         except GuestfarmError:
             if name in toolstack.active():
@@ -100,7 +105,9 @@ def console(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> in
     """Attach this terminal to the console of a guest that is up; the exit code is the toolstack's. Raises HostError."""
     found = next(states(name, _asked(store, name, hypervisors)), None)
     if found is None:
-        raise HostError(f"guest '{name}' is not up", f"doit start:{name} -c starts it, and attaches to its console")
+        raise HostError(
+            f"guest '{name}' is not up", f"{command('start', '-c', name)} starts it, and attaches to its console"
+        )
     toolstack, _ = found
     argv = toolstack.console(name)
     say(f"$ {_shown(argv)}")
@@ -130,13 +137,13 @@ def _toolstack(there: Deployed, hypervisors: Sequence[str]) -> tuple[Toolstack, 
     known = [BY_HYPERVISOR[name] for name in hypervisors if name in BY_HYPERVISOR]
     if not known:
         scripts = [path for path in there.files if path.suffix == ".sh"]
-        hint = f"run {scripts[0]}" if scripts else "start it by that"
+        hint = f"run {shlex.quote(str(scripts[0]))}" if scripts else "start it by that"
         raise HostError(f"guest '{there.name}' is for {', '.join(hypervisors)}, which doit does not start", hint)
     for toolstack in known:
         config = there.folder / f"{there.name}.{toolstack.suffix}"
         if process.available(toolstack.program):
             if not config.exists():
-                raise HostError(f"there is no {config}", f"doit deploy:{there.name}")
+                raise HostError(f"there is no {config}", command("deploy", there.name))
             return toolstack, config
     programs = [toolstack.program for toolstack in known]
     packages = [_PACKAGES[program] for program in programs]

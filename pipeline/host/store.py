@@ -1,6 +1,7 @@
 """The image store: the folder in which the host keeps its guests' files, a folder for each guest, and who is there."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline import process
-from pipeline.errors import GuestfarmError, HostError
+from pipeline.errors import GuestfarmError, HostError, command, quoted
 from pipeline.guestlist.keys.names import parse_guest_name
+from pipeline.host import receipt
+from pipeline.host.disk_uuid import uuid_of
 from pipeline.host.receipt import Receipt
+from pipeline.model.identity import root_uuid
 
 REPLACED, RETIRED = "replaced", "retired"
 """Why a guest's folder was set aside."""
@@ -69,6 +73,8 @@ class Store:
     """The image store at `folder`, which need not be there."""
 
     folder: Path
+    farm: str | None = None
+    """The farm whose guests are looked for; None: those of any farm."""
 
     def prepare(self) -> None:
         """Make the folder, if only that itself is missing. Raises HostError.
@@ -77,9 +83,10 @@ class Store:
         """
         with host_errors(self.folder):
             if missing := _unmounted(self.folder):
-                raise HostError(f"{self.folder}: {missing} is in /etc/fstab, and is not mounted", f"mount {missing}")
+                hint = f"mount {shlex.quote(str(missing))}"
+                raise HostError(f"{self.folder}: {missing} is in /etc/fstab, and is not mounted", hint)
             if not self.folder.is_dir() and not self.folder.parent.is_dir():
-                hint = f"is it to be mounted? Or make it: mkdir -p {self.folder}"
+                hint = f"is it to be mounted? Or make it: mkdir -p {shlex.quote(str(self.folder))}"
                 raise HostError(f"{self.folder}: the image store is not there, nor is the folder above it", hint)
             self.folder.mkdir(exist_ok=True)
 
@@ -101,8 +108,40 @@ class Store:
         """The same, of a guest that must be there. Raises HostError."""
         found = self.find(guest)
         if found is None:
-            raise HostError(f"guest '{guest}' is not deployed: there is no {self.place(guest)}", f"doit deploy:{guest}")
+            raise HostError(
+                f"guest '{guest}' is not deployed: there is no {self.place(guest)}", command("deploy", guest)
+            )
         return found
+
+    def owner(self, there: Deployed) -> str | None:
+        """Whose folder this is, in words, if it was deployed for another farm or another guest. Raises HostError.
+
+        Receipts of earlier versions do not name the farm. From its name and the guest's follows the UUID of the root
+        file system, which is on record in digest, and on the disk.
+        """
+        known = there.receipt
+        if self.farm is None or known is None:
+            return None
+        if known.farm is not None:
+            if (known.farm, known.guest) == (self.farm, there.name):
+                return None
+            farm = [] if known.farm == self.farm else [f"farm {quoted(known.farm)}"]
+            guest = [] if known.guest == there.name else [f"guest {quoted(known.guest or '?')}"]
+            return " of ".join([*guest, *farm])
+        expected = str(root_uuid(self.farm, there.name))
+        recorded = known.disks.get("root.img", {}).get("root UUID")
+        if recorded == receipt.digest(expected):
+            return None
+        found = uuid_of(there.disks["root"]) if "root" in there.disks else None
+        return None if found == expected or (found is None and recorded is None) else "another farm or guest"
+
+    def check_own(self, there: Deployed) -> None:
+        """Raise HostError if the folder was deployed for another farm or another guest."""
+        if owner := self.owner(there):
+            raise HostError(
+                f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{self.farm}'",
+                "look at 'farm:' and 'images:' in the list",
+            )
 
     def guests(self) -> Mapping[str, Deployed]:
         """All guests that are there, by name, in the list or not; none without the folder. Raises HostError."""

@@ -262,3 +262,113 @@ def test_an_owner(farm: Workshop) -> None:
     farm.doit("deploy:deb01", "--owner", "nobody")
     assert (place(farm) / "root.img").owner() == "nobody"
     assert (place(farm) / "deb01.cfg").owner() == "root"
+
+
+# --- Other networks, other farms ---
+
+
+def test_a_farm_that_moved_to_another_network(farm: Workshop) -> None:
+    farm.doit("deploy", "deb01", "deb02")
+    before = (place(farm) / "deb01.cfg").read_text()
+    farm.change_list("xenbr0", "br7")
+    farm.change_list("10.0.0.", "10.7.0.")
+    farm.change_list("deb02: {address: 10.7.0.12/24}", "deb02: {address: 10.0.0.12/24, network: {gateway: 10.0.0.1}}")
+    run = farm.doit("deploy", "deb01", "deb02", check=False)
+    assert run.code == 1
+    assert (
+        "deb01: left as it is: its disks have 10.0.0.11/24 by 10.0.0.1, and the list has 10.7.0.11/24 by 10.7.0.1 on "
+        "the bridge br7, which it was not on: it would not be reached; put the network back in the list; or "
+        "doit redeploy deb01 gives it new disks; or, if the guest was changed inside: doit deploy --adopt deb01\n"
+    ) in run.output
+    assert "deb02: deb02.cfg replaced, the old one is deb02.cfg.bak\n" in run.output, "it has its bridge elsewhere"
+    assert run.output.endswith("1 deployed disk of 1 guest is stale: doit redeploy deb01\n")
+    assert (place(farm) / "deb01.cfg").read_text() == before
+    assert "does not fit its disks; root: network (address 10.0.0.11/24, the list" in farm.doit("ls", "deb01").output
+    start = farm.doit("start", "deb01").output
+    assert "deb01: runs as it was deployed, and the list has changed since: root: network (address 10.0.0.11" in start
+    farm.doit("stop", "deb01")
+    farm.doit("redeploy", "deb01", "--yes")
+    assert farm.doit("deploy", "deb01").output == "1 of 1 guests: nothing to do\n"
+    assert "the list has changed" not in farm.doit("start", "deb01").output
+
+
+def test_how_many_disks_are_stale(farm: Workshop) -> None:
+    farm.doit("deploy")
+    farm.change_list("root: 16M", "root: 24M")
+    farm.change_list("10.0.0.11/24", "10.0.0.99/24")
+    run = farm.doit("deploy")
+    assert (
+        "deb01: root is stale: network (address 10.0.0.11/24, the list has 10.0.0.99/24), size 16M, the" in run.output
+    )
+    assert run.output.endswith(
+        "5 of 5 guests: nothing to do\n"
+        "5 deployed disks of 5 guests are stale: doit redeploy deb01; doit resize deb01 deb02 web01 web02 web03\n"
+    )
+
+
+def test_two_farms_in_one_store(farm: Workshop) -> None:
+    """Each has guests of its own there, and leaves the others' alone, whatever their names."""
+    text = (farm.folder / "guests.yaml").read_text()
+    (farm.folder / "b.yaml").write_text(text.replace("farm: tiny", "farm: second").replace("deb02:", "second02:"))
+    second = ("guests=b.yaml", "build=b")
+    farm.doit("deploy", "deb01", "web*")
+    disks = {path: digest(path) for path in (farm.folder / "images").glob("*/*.img")}
+    run = farm.doit(*second, "deploy", "deb01", "second02", check=False)
+    assert run.code == 1
+    assert f"second02: deployed to {place(farm, 'second02')}\n" in run.output
+    assert "root:deb01" not in run.executed, "what is not deployed need not be built"
+    hint = "doit guests=b.yaml build=b redeploy --foreign deb01\n"
+    assert f"deb01: {place(farm)} belongs to farm 'tiny', not to guest 'deb01' of farm 'second'; look at" in run.output
+    assert hint in run.output
+    ls = {row.split()[0]: row for row in farm.doit(*second, "ls").output.splitlines()}
+    assert ls["deb01"].endswith("belongs to farm 'tiny'")
+    assert ls["second02"].endswith("as deployed")
+    assert farm.doit("ls", "second02").output.splitlines()[1].endswith("belongs to farm 'second'")
+    for command in (["start", "deb01"], ["stop", "deb01"], ["console", "deb01"], ["resize", "deb01"]):
+        run = farm.doit(*second, *command, check=False)
+        assert run.code in {1, 2}
+        assert "deb01 belongs to farm 'tiny'" in run.output
+    farm.doit("start", "deb01")
+    assert farm.doit(*second, "stop", "*").output == "second02: is down already\n"
+    assert farm.doit(*second, "resize").output.endswith("second02  swap  1M   1M      nothing\n")
+    farm.doit("stop", "deb01")
+    run = farm.doit("retire", "second02", check=False)
+    assert (run.code, place(farm, "second02").is_dir()) == (2, True)
+    farm.doit("redeploy", "web01", "--yes")
+    assert farm.doit(*second, "prune", "--replaced", "--yes").output == "no guest was replaced or retired\n"
+    assert {path: digest(path) for path in disks if path.parent.name != "web01"} == {
+        path: known for path, known in disks.items() if path.parent.name != "web01"
+    }
+    plan = farm.doit(*second, "redeploy", "deb*", "--foreign", "--owner", "root", check=False)
+    again = "doit guests=b.yaml build=b redeploy 'deb*' --owner root --foreign --yes"
+    assert plan.output.endswith(f"nothing was done; to do it: {again}\n")
+    farm.doit(*second, "redeploy", "deb01", "--foreign", "--yes")
+    assert "belongs to farm 'second'" in farm.doit("deploy", "deb01", check=False).output
+
+
+def test_a_plan_refuses_what_the_deed_refuses(farm: Workshop) -> None:
+    farm.doit("deploy", "deb01", "deb02", "web01")
+    farm.change_list("farm: tiny", "farm: other")
+    with opened_by_qemu(place(farm, "web01") / "root.img"):
+        runs = [farm.doit("redeploy", "deb01", "deb02", "web01", *yes, check=False) for yes in ([], ["--yes"])]
+        assert [run.code for run in runs] == [2, 2]
+        assert runs[0].output == runs[1].output
+        assert [line.partition(":")[0] for line in runs[0].output.splitlines()] == ["deb01", "deb02", "web01"]
+        run = farm.doit("redeploy", "web01", "--foreign", check=False)
+        assert "is in use by" in run.output
+
+
+def test_a_damaged_receipt(farm: Workshop) -> None:
+    farm.doit("deploy", "deb01", "deb02")
+    path = place(farm) / "deployed.json"
+    path.unlink()
+    path.write_text("{")
+    run = farm.doit("deploy", check=False)
+    assert run.code == 1
+    assert f"deb01: {path} is damaged; without it, deb01 counts as made by hand" in run.output
+    assert "web03: deployed to" in run.output
+    run = farm.doit("ls", check=False)
+    assert (run.code, "as deployed" in run.output, f"{path} is damaged" in run.output) == (1, True, True)
+    assert farm.doit("stop", "deb01").output == "deb01: is down already\n"
+    farm.doit("redeploy", "deb01", "--yes")
+    assert farm.doit("ls", "deb01").output.endswith("as deployed\n")

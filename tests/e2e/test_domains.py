@@ -64,7 +64,7 @@ def test_a_guest_that_does_not_stop(deployed: Workshop, toolstacks: Toolstacks) 
     toolstacks.be_stubborn("virsh")
     run = deployed.doit("stop", "deb01", "--timeout", "0", check=False)
     assert run.code == 1
-    assert "deb01: is still up after 0 seconds; end it at once: doit stop:deb01 --now\n" in run.output
+    assert "deb01: is still up after 0 seconds; end it at once: doit stop --now deb01\n" in run.output
     deployed.doit("stop", "--now", "deb01")
     assert toolstacks.state("virsh", "deb01") == "shut off"
 
@@ -149,7 +149,7 @@ def test_a_configuration_of_something_else(deployed: Workshop, toolstacks: Tools
     run = deployed.doit("start", "deb01", check=False)
     assert run.code == 1
     assert (
-        "has started something else than 'deb01', which is paused now; end that by xl; doit deploy:deb01" in run.output
+        "has started something else than 'deb01', which is paused now; end that by xl; doit deploy deb01" in run.output
     )
     assert toolstacks.calls == [f"xl create -p {config(deployed)}"]
 
@@ -207,7 +207,11 @@ def test_ls(deployed: Workshop, toolstacks: Toolstacks) -> None:
     assert list(rows) == ["deb01", "deb02", "old01"]
     assert rows["deb01"]["state"] == "paused"
     assert rows["deb01"]["disks"][0]["size"] == 16 << 20
-    assert rows["deb01"]["changes"] == ["root: network, size 24M", "deb01.cfg", "deb01.xml"]
+    assert rows["deb01"]["changes"] == [
+        "root: network (address 10.0.0.11/24, the list has 10.0.0.12/24), size 16M, the list has 24M",
+        "deb01.cfg",
+        "deb01.xml",
+    ]
     assert rows["deb02"]["state"] == "not deployed"
     assert not rows["old01"]["listed"]
     lines = deployed.doit("ls").output.splitlines()

@@ -1,5 +1,6 @@
 """What is deployed is whole or not there; and of a guest that is there, only what may change without its disks does."""
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from pipeline.host.built import Built
 from pipeline.host.deploy import deploy, redeploy, room
 from pipeline.host.staging import Owner
 from pipeline.host.store import Store
+from pipeline.image.files import sparse
 from tests.machine import need_root
 from tests.toolstacks import Toolstacks
 
@@ -53,6 +55,7 @@ def built(tmp_path: Path) -> Built:
     with (folder / "root.img").open("r+b") as file:
         file.truncate(1 << 20)
     return Built(
+        farm="tiny",
         guest="deb01",
         disks={folder / "root.img": {"network": "1"}, folder / "swap.img": {}},
         boot=(folder / "vmlinuz", folder / "initrd.img"),
@@ -140,11 +143,16 @@ def test_owners_that_there_are_not(text: str) -> None:
 
 def test_nothing_to_do(store: Store, built: Built) -> None:
     deploy(store, built, None)
-    before = {path: path.stat() for path in store.place("deb01").iterdir()}
+
+    def state() -> dict[str, tuple[int, ...]]:
+        found = {path.name: path.stat() for path in store.place("deb01").iterdir()}
+        return {name: (of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns) for name, of in found.items()}
+
+    before = state()
     for again in (built, rebuild(built, FILES)):
         outcome = deploy(store, again, None)
         assert (outcome.done, outcome.kept, outcome.failed) == ([], [], [])
-    assert {path: path.stat() for path in store.place("deb01").iterdir()} == before
+    assert state() == before
 
 
 def test_a_config_that_changed(store: Store, built: Built) -> None:
@@ -395,3 +403,68 @@ def test_killed_at_each_step(action: str, small_disk: Path, store: Store, built:
             assert now["root.img"] == old["root.img"]
             assert now["deb01.cfg.bak"] == FILES["deb01.cfg"]
     assert number > 20
+
+
+def test_killed_and_then_another_build(small_disk: Path, store: Store, built: Built) -> None:
+    """What a killed run has put there is known for our own: the next build takes its place, and disks stay."""
+    store = Store(small_disk / "images")
+    store.prepare()
+    deploy(store, built, None)
+    place = store.place("deb01")
+    old = contents(place)
+    more = next(iter(built.disks)).with_name("data.img")
+    last = {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3", "deb01.cfg": b"memory = 2048\n"}
+    number, killed, settled = 0, True, 0
+    while killed:
+        shutil.rmtree(store.folder)
+        place.mkdir(parents=True)
+        for name, data in old.items():
+            (place / name).write_bytes(data)
+        new = rebuild(built, {**NEW_KERNEL, "deb01.cfg": b"memory = 1024\n", "data.img": b"data"})
+        new = replace(new, disks={**built.disks, more: {"size": "1"}})
+        number += 1
+        killed = killed_at(number, store, partial(deploy, store, new, None))
+        before = contents(place)
+        if "data.img" in before:
+            write(place / "data.img", b"USED")
+        settled += (
+            before["vmlinuz"] == NEW_KERNEL["vmlinuz"] and json.loads(before["deployed.json"])["begun"] is not None
+        )
+        outcome = deploy(store, rebuild(new, last), None)
+        assert (outcome.kept, outcome.failed) == ([], []), "what the killed run has put there counts as somebody else's"
+        assert "vmlinuz, initrd.img installed" in outcome.done
+        now = contents(place)
+        assert {name: now[name] for name in last} == last
+        assert now["data.img"] == (b"USED" if "data.img" in before else b"data")
+        receipt = store.get("deb01").receipt
+        assert receipt is not None
+        assert receipt.begun is None
+        assert receipt.disks["data.img"] == {"size": "1"}
+        assert {name: known.now(place / name) for name, known in {**receipt.boot, **receipt.configs}.items()} == {
+            name: known.sha256 for name, known in {**receipt.boot, **receipt.configs}.items()
+        }
+        assert not [name for name in now if name.startswith(".")]
+    assert settled, "no run was killed between a file and its record"
+
+
+@pytest.mark.parametrize("free", [0, 4, 8, 12, 16, 24])
+def test_a_store_that_is_full_when_a_guest_is_updated(free: int, built: Built, small_disk: Path) -> None:
+    """`free` KiB are left: whatever fits is there and whole, and the next run goes on."""
+    store = Store(small_disk / "images")
+    store.prepare()
+    deploy(store, built, None)
+    place = store.place("deb01")
+    old = contents(place)
+    wanted = {"vmlinuz": b"k" * 9000, "initrd.img": b"i" * 9000, "deb01.cfg": b"c" * 9000}
+    new = rebuild(built, wanted)
+    with (small_disk / "fill").open("wb") as fill:
+        os.posix_fallocate(fill.fileno(), 0, max(1, sparse.free_space(small_disk) - free * 1024))
+    with pytest.raises((HostError, ImageError), match="the disk is full"):
+        deploy(store, new, None)
+    now = contents(place)
+    assert all(now[name] in (old[name], wanted[name]) for name in wanted)
+    assert now["root.img"] == old["root.img"]
+    (small_disk / "fill").unlink()
+    again = deploy(store, new, None)
+    assert (again.kept, again.failed) == ([], [])
+    assert {name: contents(place)[name] for name in wanted} == wanted

@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> Store:
 def test_who_is_there(store: Store) -> None:
     assert list(store.guests()) == ["by-hand.example", "deb01"]
     assert store.find("deb02") is None
-    with pytest.raises(HostError, match=r"'deb02' is not deployed: there is no .*/images/deb02; doit deploy:deb02"):
+    with pytest.raises(HostError, match=r"'deb02' is not deployed: there is no .*/images/deb02; doit deploy deb02"):
         store.get("deb02")
 
 

@@ -94,6 +94,15 @@ def write(file: Path, settings: Settings, *, root_size: int | None, shown: Path 
             made.write(_efi_system(grub.for_uefi(text)))
 
 
+def is_for(image: Path, root_uuid: UUID) -> bool:
+    """Whether the header in `image` may be one that boots the root file system `root_uuid`. Raises OSError.
+
+    A header has 32 bits of that UUID as the signature of its disk.
+    """
+    with image.open("rb") as file:
+        return mbr.signature(file.read(SECTOR)) == root_uuid.fields[0]
+
+
 def _partitions(root_size: int | None, *, uefi: bool) -> Iterator[Partition]:
     # EDK II, from which most UEFI is made, ignores a table with a partition that does not fit on the disk.
     if root_size is not None:

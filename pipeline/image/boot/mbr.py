@@ -41,3 +41,8 @@ def write(record: bytearray, signature: int, partitions: Sequence[Partition]) ->
         _ENTRY.pack(_ACTIVE * each.active, _BEYOND, each.kind, _BEYOND, each.first, each.count) for each in partitions
     ]
     record[_TABLE:SECTOR] = b"".join(entries).ljust(_MAX_PARTITIONS * _ENTRY.size, b"\0") + b"\x55\xaa"
+
+
+def signature(record: bytes) -> int | None:
+    """The number that tells the disk with the first sector `record` from others; None for less than a sector."""
+    return struct.unpack_from("<I", record, _SIGNATURE)[0] if len(record) >= SECTOR else None

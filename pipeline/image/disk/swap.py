@@ -17,6 +17,9 @@ _PAGE = 4096
 _UUID = slice(1036, 1052)
 """Where the header has the UUID: sws_uuid in union swap_header of linux/swap.h."""
 
+_MAGIC = b"SWAPSPACE2"
+"""The end of the first page: union swap_header of linux/swap.h."""
+
 _headers: dict[int, bytes] = {}
 """What mkswap wrote into disks of each size. It takes longer than all else about a swap disk, and in a run all of one
 size differ by their UUID alone."""
@@ -48,6 +51,13 @@ def check(image: Path) -> blkid.Probe:
     if found.kind != "swap" or found.uuid is None:
         raise ImageError(f"{image}: is no swap disk: it has {found}", "a guest's memory may be on it")
     return found
+
+
+def read_uuid(image: Path) -> UUID | None:
+    """The UUID of the swap area in `image`; None if it has none, or one of another size of pages. Raises OSError."""
+    with image.open("rb") as file:
+        header = file.read(_PAGE)
+    return UUID(bytes=header[_UUID]) if len(header) == _PAGE and header.endswith(_MAGIC) else None
 
 
 def _format(image: Path, uuid: UUID, label: str | None = None) -> None:

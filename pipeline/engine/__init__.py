@@ -6,6 +6,7 @@ from typing import Any
 import doit
 from doit.dependency import Dependency
 
+from pipeline.engine.anchors import Located
 from pipeline.engine.artifact.artifact import Artifact, Inputs, Tasks, artifact
 from pipeline.engine.artifact.differences import Json
 from pipeline.engine.artifact.loading import artifacts, artifacts_on_request, use
@@ -26,6 +27,11 @@ def path_variable(name: str, default: str) -> Path:
     given = doit.get_var(name, None)
     user = doit.get_initial_workdir()
     return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
+
+
+def located(list_folder: Path) -> None:
+    """Have paths on record be relative to `list_folder`, where the guest list is, if they are below it."""
+    State.list_folder = list_folder
 
 
 def is_up_to_date(group: str, artifact: Artifact, build: Path) -> bool:
@@ -57,6 +63,7 @@ __all__ = [
     "Catalogue",
     "Inputs",
     "Json",
+    "Located",
     "Space",
     "Tasks",
     "artifact",
@@ -64,6 +71,7 @@ __all__ = [
     "artifacts_on_request",
     "configuration",
     "is_up_to_date",
+    "located",
     "may_end_early",
     "path_variable",
     "show_warnings",

@@ -1,4 +1,4 @@
-"""Content digests that the digest of a clone can be derived from: a guest's disk is a base with a few blocks of its own.
+"""Digests of contents, from which that of a clone can be derived: a guest's disk is a base with a few other blocks.
 
 The digest of a file is one over the digests of its chunks. Who knows those of a base, and which bytes of a clone were
 written to, has to read no more than these to know the digest of the clone: a millisecond, where to read all of it takes
@@ -11,6 +11,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.image.files.clone import data_runs
 
@@ -99,3 +100,11 @@ def _with_data(descriptor: int, size: int) -> Iterator[int]:
     for start, end in data_runs(descriptor, size):
         yield from range(max(start // CHUNK, following), -(-end // CHUNK))
         following = -(-end // CHUNK)
+
+
+class Clone(NamedTuple):
+    """An image that is a clone of `base`, and where it was written to since, as (start, end) in bytes."""
+
+    image: Path
+    base: Path
+    written: Iterable[tuple[int, int]]

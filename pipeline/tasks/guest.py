@@ -11,6 +11,7 @@ from pipeline.engine import Json, Space, Tasks, artifact
 from pipeline.errors import MasterError
 from pipeline.guestos import resolver, selinux
 from pipeline.image.boot import pygrub
+from pipeline.image.content import Clone
 from pipeline.image.disk import data as data_disk
 from pipeline.image.disk import nocloud as nocloud_disk
 from pipeline.image.disk import root, swap
@@ -195,12 +196,13 @@ def root_space(site: Site, guest: Guest) -> int:
     return 0 if not full and shares_blocks(site.build) else base.populated_space(site, guest.base)
 
 
-def _build_root(site: Site, guest: Guest) -> None:
+def _build_root(site: Site, guest: Guest) -> Clone | None:
     allocate = guest.base.allocation is Allocation.FULL
     keys = host_keys.private(site, guest) if guest.identity is Identity.FILES else {}
     identity = partial(guestos.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
     try:
-        root.build(site.populated(guest.base), site.guest(guest) / ROOT, identity, guest.root_uuid, allocate=allocate)
+        base_image, target = site.populated(guest.base), site.guest(guest) / ROOT
+        return root.build(base_image, target, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
         lines = str(error).splitlines()
         raise MasterError("\n".join(f"master '{guest.base.master.name}': {line}" for line in lines)) from error

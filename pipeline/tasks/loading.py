@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline import guestlist, hypervisors
-from pipeline.engine import Catalogue, is_up_to_date, path_variable, show_warnings, use, user_errors
+from pipeline.engine import Catalogue, is_up_to_date, located, path_variable, show_warnings, use, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.guestlist.checks import warnings
 from pipeline.guestlist.syntax import layout
@@ -43,6 +43,7 @@ class _Loading:
 
     def __init__(self, path: Path, build: Path) -> None:
         self._path = path
+        located(path.absolute().parent)
         self._build = build
         self.files: list[Path] = []
         """What was looked at to find mistakes, besides the list."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pipeline.errors import ImageError
 from pipeline.image import ext
+from pipeline.image.content import Clone
 from pipeline.image.ext import e2fsprogs, selinux
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import clone
@@ -15,10 +16,11 @@ from pipeline.image.layer.tree import Tree
 from pipeline.image.written import Written
 
 
-def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUID, *, allocate: bool) -> Written | None:
+def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUID, *, allocate: bool) -> Clone | None:
     """Clone `base` to `target`, and give the clone its own UUID and the layer that `identity` makes of what is in it.
 
-    Returns where the clone was written to; None if that is not known. What was written is read back.
+    Returns what was done, but for None where it is not known where the clone was written to. What was written is read
+    back.
     Raises ImageError or ProcessError; `target` is whole, or what it was.
     """
     written = Written()
@@ -35,7 +37,7 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
         if not in_superblock:
             e2fsprogs.change_uuid(draft, uuid)
         _check_written(draft, layer, uuid)
-    return written if in_superblock else None
+    return Clone(target, base, written) if in_superblock else None
 
 
 def _check_written(image: Path, layer: Iterable[Entry], uuid: UUID) -> None:

@@ -15,6 +15,7 @@ from pipeline.image.ext.directory import DirectoryTree
 from pipeline.image.ext.inode import Inodes, Status
 from pipeline.image.ext.libext2fs import ExtError, check, ffi
 from pipeline.image.ext.writer import Writer
+from pipeline.image.files.publish import date
 from pipeline.image.layer.entries import CHUNK, EPOCH, Entry, Layer
 from pipeline.image.written import Written
 
@@ -75,6 +76,7 @@ def _opened(
             check(library.ext2fs_flush2(filesystem, libext2fs.FLUSH_NO_SYNC))
             # Writes what is still in the library's cache; ext2fs_free() would, too, but not say if that failed.
             check(library.io_channel_set_options(filesystem.io, b"cache=off"))
+            date(synced)
             os.fsync(synced)
     except ExtError as error:
         if written is not None:

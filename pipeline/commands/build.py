@@ -45,7 +45,7 @@ def unfinished(command: SiteCommand, names: Iterable[str]) -> list[str]:
     for name in names:
         targets = compared(tasks[name], command.dep_manager)
         if targets.touched:
-            found.append(explanation(tasks[name], targets.touched))
+            found.append(explanation(tasks[name], targets))
         elif targets.unfinished or command.dep_manager.get_status(tasks[name], tasks).status != "up-to-date":
             found.append(f"{name} could not be built")
     return found

@@ -23,7 +23,7 @@ from doit.exceptions import InvalidCommand
 from doit.task import Task
 
 from pipeline.engine import USER_ERROR, ArtifactTask, may_end_early, user_errors
-from pipeline.engine.artifact.targets import compared, explanation, not_ours, stamps
+from pipeline.engine.artifact.targets import Targets, compared, explanation, stamps
 from pipeline.engine.record import DIGESTS, RECORD
 from pipeline.engine.record import values_of as record_values
 from pipeline.engine.state.freshness import with_dependencies
@@ -66,10 +66,11 @@ class Forget(_Own, DoitForget):  # type: ignore[misc]  # as above
 
     name = "forget"
     sel_tasks: list[str] | None
+    sel_default_tasks: bool
     task_list: list[Task]
 
     def _execute(self, **options: Any) -> None:  # noqa: ANN401  # whatever doit's own takes
-        named = set(self.sel_tasks or ())
+        named = set() if self.sel_default_tasks else set(self.sel_tasks or ())
         if self.sel_tasks is None:
             # doit forgets the default tasks where none is named, and stumbles when dodo.py does not say which these
             # are. Then they are all, as they are to `doit run`.
@@ -87,15 +88,15 @@ class Forget(_Own, DoitForget):  # type: ignore[misc]  # as above
         """
         task = own.get(name)
         with user_errors():
-            touched = [] if task is None else not_ours(task, self.dep_manager)
+            targets = Targets() if task is None else compared(task, self.dep_manager)
         if task is not None and name in named:
             state.forget(name, stamps(task.targets))
-            for target in touched:
-                self.outstream.write(f"{target} was modified since it was made, and will be overwritten\n")
+            for target in targets.touched:
+                self.outstream.write(f"{target} was modified since it was made: the next run overwrites it\n")
         else:
             state.forget(name, {})
-            if task is not None and touched:
-                self.outstream.write(f"{name}: {explanation(task, touched)}\n")
+            if task is not None and targets.touched:
+                self.outstream.write(f"{name}: {explanation(task, targets)}\n")
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitForget._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only
@@ -156,16 +157,18 @@ left alone, and so is what nothing is on record of. What is missing is left to d
         if not isinstance(task, ArtifactTask):
             return True
         outcome, is_well = self._outcome(state, task, tasks)
-        self.outstream.write(f"{outcome}\n")
+        if outcome:
+            self.outstream.write(f"{outcome}\n")
         return is_well
 
     def _outcome(self, state: State, task: ArtifactTask, tasks: dict[str, Task]) -> tuple[str, bool]:
         missing = [path for path in (*task.file_dep, *task.targets) if not os.path.exists(path)]  # noqa: PTH110  # text
         if missing:
-            return f"skip {task.name} ({', '.join(missing)} is missing)", True
+            is_wanted = not task.on_request or any(map(os.path.exists, task.targets))
+            return f"skip {task.name} ({', '.join(missing)} is missing)" if is_wanted else "", True
         targets = compared(task, self.dep_manager)
         if targets.touched:
-            return f"failed {task.name} ({explanation(task, targets.touched)})", False
+            return f"failed {task.name} ({explanation(task, targets)})", False
         if targets.unfinished:
             return f"skip {task.name} (interrupted, or to be overwritten: doit makes it)", True
         values = record_values(state.record(task.name))

@@ -12,8 +12,9 @@ What is on record stays so when a task is forgotten, starts or fails. Where noth
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from doit.dependency import Dependency
 from doit.task import Task
@@ -46,6 +47,8 @@ class Targets:
 
     touched: list[str] = field(default_factory=list)
     """Somebody wrote to them, or made them, for all that is known."""
+    unknown: list[str] = field(default_factory=list)
+    """Those of them of which it is not on record how they were made, or, by an earlier version, what was in them."""
     moved: dict[str, Stamp] = field(default_factory=dict)
     """They have the contents that they were made with, and these stamps: as after a copy."""
     unfinished: list[str] = field(default_factory=list)
@@ -62,17 +65,30 @@ def compared(task: Task, dependency: Dependency) -> Targets:
     if not odd:
         return found
     known = state.known(task.name)
-    linked = [*known.sources, *stamps(task.file_dep).values()]
+    sources = stamps(task.file_dep)
+    content: Callable[[str], str] = dependency.checker.content
     for path, stamp in odd.items():
         if stamp == known.targets.get(path):
             continue
-        if stamp == known.named.get(path) or state.is_unfinished(stamp[_MTIME]) or stamp in linked:
+        # That of a further name is known by the first.
+        source = next((file for file, other in sources.items() if other == stamp), path)
+        if stamp == known.named.get(path) or state.is_unfinished(stamp[_MTIME]):
             found.unfinished.append(path)
-        elif is_as_made(path, stamp, known, dependency.checker.content):
+        elif is_as_made(path, stamp, known, partial(_of_source, content, source)):
             found.moved[path] = stamp
+        elif source != path or stamp in known.sources:
+            found.unfinished.append(path)
         else:
             found.touched.append(path)
+            made = known.targets.get(path)
+            if made is None or (path not in known.digests and is_alike(stamp, made)):
+                found.unknown.append(path)
     return found
+
+
+def is_alike(stamp: Stamp, made: Stamp) -> bool:
+    """Whether a file may be the copy of one, for all that stamps can tell."""
+    return (stamp[_SIZE], stamp[_MODE]) == (made[_SIZE], made[_MODE])
 
 
 def is_as_made(path: str, stamp: Stamp, known: Known, content: Callable[[str], str]) -> bool:
@@ -83,7 +99,7 @@ def is_as_made(path: str, stamp: Stamp, known: Known, content: Callable[[str], s
     made = known.targets.get(path)
     if made is None or stamp == made:
         return made is not None
-    if path not in known.digests or (stamp[_SIZE], stamp[_MODE]) != (made[_SIZE], made[_MODE]):
+    if path not in known.digests or not is_alike(stamp, made):
         return False
     try:
         return content(path) == known.digests[path]
@@ -91,14 +107,24 @@ def is_as_made(path: str, stamp: Stamp, known: Known, content: Callable[[str], s
         raise GuestfarmError(f"{path}: {error.strerror}") from error
 
 
+def _of_source(content: Callable[[str], str], source: str, _name: str) -> str:
+    return content(source)
+
+
 def not_ours(task: Task, dependency: Dependency) -> list[str]:
     """The targets of `task` that are there but not as it made them: somebody wrote to them, or made them."""
     return compared(task, dependency).touched
 
 
-def explanation(task: Task, targets: Sequence[str]) -> str:
+def explanation(task: Task, targets: Targets) -> str:
     """What to tell the user about targets that are not ours, and the ways out."""
+    names = ", ".join(targets.touched)
+    if targets.unknown:
+        return (
+            f"{names}: not on record as it is, perhaps since a guest ran on it, and so left alone; "
+            f"move it away, or all that is built, to keep it, or have it overwritten by: doit forget {task.name}"
+        )
     return (
-        f"{', '.join(targets)}: modified since it was made, perhaps by a guest that ran on it, and so left alone; "
+        f"{names}: modified since it was made, perhaps by a guest that ran on it, and so left alone; "
         f"move it away to keep it, or have it made anew by: doit forget {task.name}"
     )

@@ -11,7 +11,7 @@ from doit.task import Task, first_line
 
 from pipeline.engine.artifact.artifact import Artifact, Building, Recorded
 from pipeline.engine.artifact.space import META
-from pipeline.engine.artifact.targets import RECORD, explanation, not_ours, stamps
+from pipeline.engine.artifact.targets import RECORD, compared, explanation, stamps
 from pipeline.engine.state import fingerprint
 from pipeline.engine.state.catalogue import Asked, Entry
 from pipeline.errors import GuestfarmError
@@ -142,9 +142,10 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
 
     def clean(self, outstream: TextIO, dryrun: bool) -> None:
         """Remove its targets, but none that somebody wrote to or is using."""
-        touched = not_ours(self, Globals.dep_manager)
+        compare = compared(self, Globals.dep_manager)
+        touched = compare.touched
         if touched:
-            outstream.write(f"{self.name} - {explanation(self, touched)}\n")
+            outstream.write(f"{self.name} - {explanation(self, compare)}\n")
         for target in map(Path, self.targets):
             if target.exists() and str(target) not in touched:
                 try:

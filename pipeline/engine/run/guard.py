@@ -52,7 +52,7 @@ class Guard:
         if targets.touched:
             refusal = DependencyStatus(get_log)
             refusal.status = "error"
-            refusal.error_reason = explanation(task, targets.touched)
+            refusal.error_reason = explanation(task, targets)
             return refusal
         if targets.moved:
             backend.note_targets(task.name, targets.moved)

@@ -1,15 +1,15 @@
 """A farm that was moved, copied or restored stays what it is; what a guest wrote to is left alone there, too."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT, Workshop, new_workshop
+from tests.e2e.conftest import Workshop, new_workshop
 from tests.e2e.test_touched import ROOT_DISK, TASK, write
 
 GUESTS = ["deb01", "deb02", "web01", "web02", "web03"]
@@ -83,15 +83,15 @@ def test_nothing_is_made_again(farm: Workshop, way: Callable[[Path, Path], None]
     assert elsewhere.doit().output.startswith("nothing to do")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_the_list_changes_is_made_again(farm: Workshop, way: Callable[[Path, Path], None]) -> None:
-    elsewhere = moved(farm, way)
+def test_what_the_list_changes_is_made_again(farm: Workshop) -> None:
+    elsewhere = moved(farm, copy_without_times)
     elsewhere.change_list("gateway: 10.0.0.1", "gateway: 10.0.0.2")
     assert elsewhere.doit().executed == [f"root:{guest}" for guest in GUESTS]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("way", "when"), [(move, "before"), (move, "after"), (copy, "before"), (copy_without_times, "after")]
+)
 def test_what_a_guest_wrote_to_is_left_alone(farm: Workshop, way: Callable[[Path, Path], None], when: str) -> None:
     if when == "before":
         write(farm.path(ROOT_DISK))
@@ -101,7 +101,7 @@ def test_what_a_guest_wrote_to_is_left_alone(farm: Workshop, way: Callable[[Path
         write(disk)
     contents = disk.read_bytes()
     elsewhere.change_list("gateway: 10.0.0.1", "gateway: 10.0.0.2")
-    for arguments in (("--continue",), ("-a", TASK), ("reset-dep",), ("--continue",), ("forget",), ("--continue",)):
+    for arguments in (("--continue",), ("reset-dep",), ("forget",), ("-a", TASK)):
         ended = elsewhere.doit(*arguments, check=False)
         assert TASK not in ended.executed
         assert f"{disk}: modified since it was made" in ended.output
@@ -123,7 +123,8 @@ def test_contents_are_read_once(farm: Workshop) -> None:
     elsewhere = moved(farm, copy_without_times)
     elsewhere.doit()
     trace = elsewhere.folder / "trace"
-    run("strace", "-f", "-o", trace, "-e", "trace=openat", "doit", "-f", elsewhere.folder / "dodo.py")
+    doit = (sys.executable, "-m", "doit", "-f", elsewhere.folder / "dodo.py")
+    run("strace", "-f", "-o", trace, "-e", "trace=openat", *doit)
     assert "build/state.db" in trace.read_text()
     assert "root.img" not in trace.read_text()
 
@@ -225,7 +226,7 @@ def test_a_later_version_is_refused_in_a_line(farm: Workshop) -> None:
         assert "written by a later version of Guestfarm" in ended.output
 
 
-def test_a_farm_that_was_copied_while_it_was_built(farm: Workshop, tmp_path: Path) -> None:
+def test_a_farm_that_was_copied_while_it_was_built(farm: Workshop) -> None:
     """What began there has drafts there; a copy looks for its own only."""
     farm.change_list("gateway: 10.0.0.1", "gateway: 10.0.0.2")
     elsewhere = moved(farm, copy)
@@ -240,5 +241,3 @@ def test_a_farm_that_was_copied_while_it_was_built(farm: Workshop, tmp_path: Pat
         draft.touch()
     elsewhere.doit("swap:deb01")
     assert [draft.exists() for draft in drafts] == [True, False]
-    assert os.listdir(tmp_path)
-    assert (ROOT / "dodo.py").exists()

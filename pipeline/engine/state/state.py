@@ -391,11 +391,10 @@ def _folders(text: str) -> list[str]:
 
 def _checked(known: Any) -> dict[str, Any]:  # noqa: ANN401  # whatever JSON can
     """What is on record of a task that has begun. Raises ValueError if it makes no sense."""
-    stamps = {str(number): stamp for number, stamp in enumerate(known.get("sources", ()))} if known else {}
     if not (
         isinstance(known, dict)
         and records.are_stamps(known.get("named", {}))
-        and records.are_stamps(stamps)
+        and records.are_stamps(dict(enumerate(known.get("sources", ()))))
         and all(isinstance(folder, str) for folder in known.get("folders", ()))
     ):
         raise ValueError("what is known of a task has other parts")

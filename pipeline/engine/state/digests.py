@@ -21,6 +21,9 @@ class Digests:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._known: dict[str, tuple[str, str]] | None = None
+        # To ask the database takes longer than to make a guest's configuration, which has two kernels' names.
+        self._contents: dict[tuple[Path, str], str] = {}
+        self._chunks: dict[tuple[Path, str], Chunks] = {}
 
     def of(self, path: str, status: os.stat_result) -> str:
         """The digest of the file at `path`, which is in the state `status`."""
@@ -40,6 +43,18 @@ class Digests:
     def chunks(self, path: Path) -> Chunks:
         """The digests of the chunks of the file at `path`, which many are cloned from. Raises OSError."""
         stamp = _stamp(path.stat())
+        if (path, stamp) not in self._chunks:
+            self._chunks[path, stamp] = self._read_chunks(path, stamp)
+        return self._chunks[path, stamp]
+
+    def content(self, path: Path) -> str:
+        """The digest of the contents of the file at `path`; see Chunks.digest(). Raises OSError."""
+        stamp = _stamp(path.stat())
+        if (path, stamp) not in self._contents:
+            self._contents[path, stamp] = self._read_content(path, stamp)
+        return self._contents[path, stamp]
+
+    def _read_chunks(self, path: Path, stamp: str) -> Chunks:
         row = self._content(path, stamp)
         if row is not None and isinstance(row[1], bytes):
             with suppress(ValueError):
@@ -48,9 +63,7 @@ class Digests:
         self._note_content(path, stamp, found.digest(), found.pack())
         return found
 
-    def content(self, path: Path) -> str:
-        """The digest of the contents of the file at `path`; see Chunks.digest(). Raises OSError."""
-        stamp = _stamp(path.stat())
+    def _read_content(self, path: Path, stamp: str) -> str:
         row = self._content(path, stamp)
         if row is not None and isinstance(row[0], str):
             return row[0]

@@ -116,7 +116,7 @@ class Workshop:
         )
 
 
-def actions(*artifacts: Artifact) -> list[Callable[[], None]]:
+def actions(*artifacts: Artifact) -> list[Callable[[], object]]:
     """What doit has the tasks of `artifacts` do, without doit around it."""
     return [artifact.build for artifact in artifacts]
 

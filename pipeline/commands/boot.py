@@ -16,7 +16,7 @@ from pipeline.boottest.boot import Place, Proof
 from pipeline.boottest.disk import Via
 from pipeline.commands.futures import ended
 from pipeline.commands.site_command import SiteCommand
-from pipeline.engine.artifact.targets import not_ours
+from pipeline.engine.artifact.targets import compared
 from pipeline.engine.run import processes
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire, release
@@ -117,10 +117,10 @@ class Boot(SiteCommand):
             missing = [target for target in task.targets if not os.path.exists(target)]  # noqa: PTH110  # they are text
             if missing or not self.dep_manager.get_values(task.name):
                 return f"{task.name} is not built; run doit first"
-            touched = not_ours(task, self.dep_manager)
-            if touched:
-                return f"{', '.join(touched)}: modified since it was made"
-            if self.dep_manager.get_status(task, tasks).status != "up-to-date":
+            targets = compared(task, self.dep_manager)
+            if targets.touched:
+                return f"{', '.join(targets.touched)}: modified since it was made"
+            if targets.unfinished or self.dep_manager.get_status(task, tasks).status != "up-to-date":
                 return f"{task.name} is not what the list says; run doit first"
         return ""
 

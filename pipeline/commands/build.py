@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.commands.run import Run
 from pipeline.commands.site_command import SiteCommand
-from pipeline.engine.artifact.targets import explanation, not_ours
+from pipeline.engine.artifact.targets import compared, explanation
 from pipeline.engine.run.guard import Kept
 
 PROCESS = {
@@ -43,8 +43,9 @@ def unfinished(command: SiteCommand, names: Iterable[str]) -> list[str]:
     tasks = command.tasks
     found = []
     for name in names:
-        if touched := not_ours(tasks[name], command.dep_manager):
-            found.append(explanation(tasks[name], touched))
-        elif command.dep_manager.get_status(tasks[name], tasks).status != "up-to-date":
+        targets = compared(tasks[name], command.dep_manager)
+        if targets.touched:
+            found.append(explanation(tasks[name], targets))
+        elif targets.unfinished or command.dep_manager.get_status(tasks[name], tasks).status != "up-to-date":
             found.append(f"{name} could not be built")
     return found

@@ -1,10 +1,13 @@
 """doit's own commands besides `run`: they end quietly when nobody reads on, and know what is special about ours."""
 
 import inspect
+import os
+from collections.abc import Collection, Mapping
+from functools import partial
 from pprint import pformat
 from typing import Any
 
-from doit.cmd_base import Command, DoitCmdBase
+from doit.cmd_base import Command, DoitCmdBase, check_tasks_exist, subtasks_iter
 from doit.cmd_clean import Clean as DoitClean
 from doit.cmd_completion import TabCompletion as DoitTabCompletion
 from doit.cmd_dumpdb import DumpDB as DoitDumpDB
@@ -19,8 +22,11 @@ from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
-from pipeline.engine import ArtifactTask, may_end_early
+from pipeline.engine import USER_ERROR, ArtifactTask, may_end_early, user_errors
+from pipeline.engine.artifact.targets import Targets, compared, explanation, stamps
 from pipeline.engine.state.freshness import with_dependencies
+from pipeline.engine.state.record import DIGESTS, RECORD
+from pipeline.engine.state.record import values_of as record_values
 from pipeline.engine.state.state import State
 
 
@@ -60,14 +66,37 @@ class Forget(_Own, DoitForget):  # type: ignore[misc]  # as above
 
     name = "forget"
     sel_tasks: list[str] | None
+    sel_default_tasks: bool
     task_list: list[Task]
 
     def _execute(self, **options: Any) -> None:  # noqa: ANN401  # whatever doit's own takes
+        named = set() if self.sel_default_tasks else set(self.sel_tasks or ())
         if self.sel_tasks is None:
             # doit forgets the default tasks where none is named, and stumbles when dodo.py does not say which these
             # are. Then they are all, as they are to `doit run`.
             self.sel_tasks = [task.name for task in self.task_list if not task.subtask_of]
+        state = self.dep_manager.backend
+        if isinstance(state, State):
+            own = {task.name: task for task in self.task_list if isinstance(task, ArtifactTask)}
+            self.dep_manager.remove = partial(self._forget, state, own, named)
         super()._execute(**options)
+
+    def _forget(self, state: State, own: Mapping[str, ArtifactTask], named: Collection[str], name: str) -> None:
+        """Forget a task. What is not as it was made may be overwritten only if the user has named the task by itself.
+
+        So may what is as it is now; if it changes until then, it is left alone after all.
+        """
+        task = own.get(name)
+        with user_errors():
+            targets = Targets() if task is None else compared(task, self.dep_manager)
+        if task is not None and name in named:
+            state.forget(name, stamps(task.targets))
+            for target in targets.touched:
+                self.outstream.write(f"{target} was modified since it was made: the next run overwrites it\n")
+        else:
+            state.forget(name, {})
+            if task is not None and targets.touched:
+                self.outstream.write(f"{name}: {explanation(task, targets)}\n")
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitForget._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only
@@ -98,9 +127,66 @@ class List(_Own, DoitList):  # type: ignore[misc]  # as above
 
 
 class ResetDep(_Own, DoitResetDep):  # type: ignore[misc]  # as above
-    """Takes what there is for what tasks made."""
+    """Takes what there is for what tasks made, where it is as they made it."""
 
     name = "reset-dep"
+    doc_purpose = "take artifacts that are as they were made for fresh, wherever they have been moved or copied"
+    doc_description = """
+Compares artifacts with what is on record of them, by their contents where they have been copied or restored, and puts
+on record that they are as they were made, from the files that are there now. What was modified since it was made is
+left alone, and so is what nothing is on record of. What is missing is left to doit.
+"""
+    task_list: list[Task]
+
+    def _execute(self, pos_args: list[str] | None = None) -> int:
+        state = self.dep_manager.backend
+        if not isinstance(state, State):  # somebody else's dodo.py
+            return int(super()._execute(pos_args) or 0)
+        tasks = {task.name: task for task in self.task_list}
+        check_tasks_exist(tasks, pos_args)
+        selected = [tasks[name] for name in pos_args] if pos_args else self.task_list
+        chosen = {task.name: task for each in selected for task in (each, *subtasks_iter(tasks, each))}
+        with user_errors():
+            state.lock.acquire()
+            refused = [task.name for task in chosen.values() if not self._reset(state, task, tasks)]
+        self.dep_manager.close()
+        return USER_ERROR if refused else 0
+
+    def _reset(self, state: State, task: Task, tasks: dict[str, Task]) -> bool:
+        """Put on record what there is of one task; whether nothing is wrong with it."""
+        if not isinstance(task, ArtifactTask):
+            return True
+        outcome, is_well = self._outcome(state, task, tasks)
+        if outcome:
+            self.outstream.write(f"{outcome}\n")
+        return is_well
+
+    def _outcome(self, state: State, task: ArtifactTask, tasks: dict[str, Task]) -> tuple[str, bool]:
+        missing = [path for path in (*task.file_dep, *task.targets) if not os.path.exists(path)]  # noqa: PTH110  # text
+        if missing:
+            is_wanted = not task.on_request or any(map(os.path.exists, task.targets))
+            return f"skip {task.name} ({', '.join(missing)} is missing)" if is_wanted else "", True
+        targets = compared(task, self.dep_manager)
+        if targets.touched:
+            return f"failed {task.name} ({explanation(task, targets)})", False
+        if targets.unfinished:
+            return f"skip {task.name} (interrupted, or to be overwritten: doit makes it)", True
+        values = record_values(state.record(task.name))
+        if RECORD not in values:
+            values = record_values(state.record_before(task.name))
+        digests = values.get(DIGESTS, {})
+        now = stamps(task.targets)
+        has_all = set(task.targets) <= digests.keys() and values[RECORD]["targets"] == now
+        if has_all and self.dep_manager.get_status(task, tasks).status == "up-to-date":
+            return f"skip {task.name}", True
+        content = self.dep_manager.checker.content
+        task.values = {
+            **values,
+            RECORD: {**values[RECORD], "targets": now},
+            DIGESTS: {path: digests[path] if path in digests else content(path) for path in task.targets},
+        }
+        self.dep_manager.save_success(task, result_hash=self.dep_manager.get_result(task.name))
+        return f"processed {task.name}", True
 
 
 class Strace(_Own, DoitStrace):  # type: ignore[misc]  # as above

@@ -1,14 +1,15 @@
 """`doit prune`: what guests, bases and masters that left the list have left behind."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from pipeline.commands.disk import belongs_to_others, store_of
 from pipeline.commands.site_command import SiteCommand
-from pipeline.engine.artifact.targets import RECORD, stamps
+from pipeline.engine.artifact.targets import is_as_made, stamps
+from pipeline.engine.state.state import Known
 from pipeline.errors import GuestfarmError, command
 from pipeline.host import retired
 from pipeline.host.store import Aside, Deployed, Store
@@ -128,16 +129,20 @@ class Prune(SiteCommand):
     def _orphans(self, records: list[str]) -> Iterator[_Orphan]:
         wanted = {target for task in self.task_list for target in task.targets}
         wanted |= {str(self.site.guest(guest) / MANIFEST) for guest in self.site.farm.guests.values()}
-        made = {}
+        known: dict[str, Known] = {}
         for task in records:
-            made.update(self.dep_manager.get_values(task).get(RECORD, {}).get("targets", {}))
+            made = self.dep_manager.backend.known(task)
+            known.update(dict.fromkeys(made.targets, made))
         for folder in ("guests", "bases", "masters"):
             for path in (self.site.build / folder).rglob("*"):
                 if path.is_file() and str(path) not in wanted:
                     status = path.lstat()
                     freed = status.st_blocks * 512 if status.st_nlink == 1 else 0
-                    ours = path.name == MANIFEST or stamps([str(path)])[str(path)] == made.get(str(path))
+                    ours = path.name == MANIFEST or self._is_as_made(str(path), known)
                     yield _Orphan(path, freed, modified=not ours)
+
+    def _is_as_made(self, path: str, known: Mapping[str, Known]) -> bool:
+        return path in known and is_as_made(path, stamps([path])[path], known[path], self.dep_manager.checker.content)
 
     def _refusal(self, orphan: _Orphan, modified: bool) -> str:
         found = ", ".join(users(orphan.path))

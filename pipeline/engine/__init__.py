@@ -13,6 +13,7 @@ from pipeline.engine.artifact.space import Space
 from pipeline.engine.artifact.task import ArtifactTask
 from pipeline.engine.run.output import may_end_early
 from pipeline.engine.run.user_errors import USER_ERROR, show_warnings, user_errors
+from pipeline.engine.state.anchors import Located
 from pipeline.engine.state.catalogue import Catalogue
 from pipeline.engine.state.digests import Digests, checker
 from pipeline.engine.state.state import State
@@ -29,6 +30,11 @@ def path_variable(name: str, default: str) -> Path:
     if given is not None:
         note_variable(name, given)
     return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
+
+
+def located(list_folder: Path) -> None:
+    """Have paths on record be relative to `list_folder`, where the guest list is, if they are below it."""
+    State.list_folder = list_folder
 
 
 def is_up_to_date(group: str, artifact: Artifact, build: Path) -> bool:
@@ -60,6 +66,7 @@ __all__ = [
     "Catalogue",
     "Inputs",
     "Json",
+    "Located",
     "Space",
     "Tasks",
     "artifact",
@@ -67,6 +74,7 @@ __all__ = [
     "artifacts_on_request",
     "configuration",
     "is_up_to_date",
+    "located",
     "may_end_early",
     "path_variable",
     "show_warnings",

@@ -17,6 +17,7 @@ from pipeline.image.disk import root, swap
 from pipeline.image.ext import e2fsprogs, libext2fs
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import shares_blocks
+from pipeline.image.files.content import Clone
 from pipeline.image.files.publish import PROGRAM, PUBLIC, publish_link, publish_text
 from pipeline.inputs import templates
 from pipeline.inputs.files import read
@@ -195,12 +196,13 @@ def root_space(site: Site, guest: Guest) -> int:
     return 0 if not full and shares_blocks(site.build) else base.populated_space(site, guest.base)
 
 
-def _build_root(site: Site, guest: Guest) -> None:
+def _build_root(site: Site, guest: Guest) -> Clone | None:
     allocate = guest.base.allocation is Allocation.FULL
     keys = host_keys.private(site, guest) if guest.identity is Identity.FILES else {}
     identity = partial(guestos.identity, templates.filled(guest), read=read, host_keys=keys, walk=walk)
     try:
-        root.build(site.populated(guest.base), site.guest(guest) / ROOT, identity, guest.root_uuid, allocate=allocate)
+        base_image, target = site.populated(guest.base), site.guest(guest) / ROOT
+        return root.build(base_image, target, identity, guest.root_uuid, allocate=allocate)
     except MasterError as error:
         lines = str(error).splitlines()
         raise MasterError("\n".join(f"master '{guest.base.master.name}': {line}" for line in lines)) from error

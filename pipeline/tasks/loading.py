@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline import guestlist, hypervisors
-from pipeline.engine import Catalogue, is_up_to_date, path_variable, show_warnings, use, user_errors
+from pipeline.engine import Catalogue, is_up_to_date, located, path_variable, show_warnings, use, user_errors
 from pipeline.inputs import templates
 from pipeline.inputs.files import read
 from pipeline.inputs.tree import walk
@@ -37,6 +37,7 @@ class _Loading:
 
     def __init__(self, path: Path, build: Path) -> None:
         self._path = path
+        located(path.absolute().parent)
         self._build = build
         self.files: list[Path] = []
         """What was looked at to find mistakes, besides the list."""

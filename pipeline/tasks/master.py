@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine import Inputs, Tasks, artifact
+from pipeline.engine import Inputs, Located, Tasks, artifact
 from pipeline.errors import MasterError, Problem, counted
 from pipeline.image.disk.base import of_image
 from pipeline.image.files.publish import publish, publish_text
@@ -112,24 +112,24 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
             )
         case Tar(path=path):
             doc = f"master {master.name}: the tar file {path}"
-            return _Making(doc, partial(_from_tar, path, target), {"tar": str(path)}, files=(path,))
+            return _Making(doc, partial(_from_tar, path, target), {"tar": Located(path)}, files=(path,))
         case Directory(path=path):
             return _Making(
                 f"master {master.name}: the folder {path}",
                 partial(_from_directory, path, rootfs, target),
-                {"directory": str(path), "contents": partial(directory.fingerprint, path)},
+                {"directory": Located(path), "contents": partial(directory.fingerprint, path)},
                 made=(rootfs,),
             )
         case Image(path=path):
             doc = f"master {master.name}: the image {path}"
-            return _Making(doc, partial(_from_image, path, target), {"image": str(path)}, files=(path,))
+            return _Making(doc, partial(_from_image, path, target), {"image": Located(path)}, files=(path,))
         case Oci(path=path, tag=tag):
             layout = oci.Layout(path, tag)
             return _Making(
                 f"master {master.name}: the OCI image {path}" + (f" {tag}" if tag else ""),
                 partial(_from_oci, layout, rootfs, target),
                 {
-                    "layout": str(path),
+                    "layout": Located(path),
                     "tag": tag,
                     "manifest": partial(oci.fingerprint, layout),
                     "OCI recipe": oci.RECIPE,
@@ -140,7 +140,7 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
             return _Making(
                 f"master {master.name}: the root of the disk {path}",
                 partial(_from_cloud, path, rootfs, target),
-                {"disk": str(path), "cloud recipe": cloud.RECIPE},
+                {"disk": Located(path), "cloud recipe": cloud.RECIPE},
                 made=(rootfs,),
                 files=(path,),
             )
@@ -215,4 +215,5 @@ def _publish(target: Path, found: Contents) -> None:
 
 
 def _plain(packages: mmdebstrap.Packages | derive.Changes) -> dict[str, Any]:
-    return {name: value for name, value in json.loads(json.dumps(asdict(packages), default=str)).items() if value}
+    plain = {name: value for name, value in json.loads(json.dumps(asdict(packages), default=str)).items() if value}
+    return {**plain, "keyring": Located(plain["keyring"])} if "keyring" in plain else plain

@@ -53,6 +53,23 @@ def make_writable(path: Path) -> None:
     path.chmod(0o600)
 
 
+def write_more(path: Path) -> None:
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.write(b"x")
+    path.chmod(0o400)
+
+
+EVERYTHING = 20
+"""The artifacts of the tiny farm."""
+
+DIES_AFTER_ROOT = """
+import os
+from pipeline.doit_glue.state import State
+State.set = lambda *_: os.kill(os.getpid(), 9)
+"""
+"""At the end of a dodo.py: killed when the first task that was built is to be put on record."""
+
 TOUCHES = [write, grow, truncate, make_writable, write_behind_the_times]
 
 
@@ -104,6 +121,76 @@ def test_forget_is_a_way_out(built: Workshop) -> None:
     assert built.path(ROOT_DISK).read_bytes() == contents
 
 
+@pytest.mark.parametrize(
+    "arguments", [("forget",), ("forget", "--all"), ("forget", "root"), ("forget", "-s", "config:deb01")]
+)
+def test_forgetting_more_than_it_gives_nothing_away(built: Workshop, arguments: tuple[str, ...]) -> None:
+    """Only what is named by itself may be overwritten though somebody wrote to it."""
+    with (built.folder / "dodo.py").open("a") as dodo:
+        dodo.write("DOIT_CONFIG['default_tasks'] = ['root:deb01', 'root:deb02']\n")
+    disk = built.path(ROOT_DISK)
+    write(disk)
+    contents = disk.read_bytes()
+    built.doit(*arguments)
+    for run in (("--continue",), ("-a", TASK), ("clean",), ("--continue",)):
+        ended = built.doit(*run, check=False)
+        assert TASK not in ended.executed
+        assert f"{disk}: modified since it was made" in ended.output
+        assert disk.read_bytes() == contents
+
+
+def test_what_was_forgotten_is_made_again_where_nobody_wrote_to_it(built: Workshop) -> None:
+    run = built.doit("forget")
+    assert "modified" not in run.output
+    assert len(built.doit().executed) == EVERYTHING
+    built.doit("forget")
+    assert built.doit("reset-dep").output.count("processed") == EVERYTHING
+    assert built.doit().executed == []
+
+
+def test_forgetting_says_what_it_gives_away(built: Workshop) -> None:
+    disk = built.path(ROOT_DISK)
+    write(disk)
+    assert f"{disk} was modified since it was made: the next run overwrites it" in built.doit("forget", TASK).output
+    write_more(disk)
+    contents = disk.read_bytes()
+    assert built.doit(check=False).code == 2, "it changed after it was given away"
+    assert disk.read_bytes() == contents
+
+
+def test_what_a_killed_run_published_is_left_alone_once_it_is_written_to(built: Workshop) -> None:
+    built.change_list("10.0.0.11/24", "10.0.0.99/24")
+    (built.folder / "dodo.py").write_text((built.folder / "dodo.py").read_text() + DIES_AFTER_ROOT)
+    assert built.doit(check=False).code == -9
+    disk = built.path(ROOT_DISK)
+    write(disk)
+    contents = disk.read_bytes()
+    (built.folder / "dodo.py").write_text((built.folder / "dodo.py").read_text().removesuffix(DIES_AFTER_ROOT))
+    assert built.doit(check=False).code == 2
+    assert disk.read_bytes() == contents
+    built.doit("forget", TASK)
+    assert built.doit().executed == [TASK]
+
+
+def test_what_a_killed_run_published_is_made_again(built: Workshop) -> None:
+    """Whatever the list says by then."""
+    built.change_list("10.0.0.11/24", "10.0.0.99/24")
+    (built.folder / "dodo.py").write_text((built.folder / "dodo.py").read_text() + DIES_AFTER_ROOT)
+    assert built.doit(check=False).code == -9
+    (built.folder / "dodo.py").write_text((built.folder / "dodo.py").read_text().removesuffix(DIES_AFTER_ROOT))
+    built.change_list("10.0.0.99/24", "10.0.0.98/24")
+    assert built.doit().executed == [TASK]
+
+
+def test_a_copy_with_the_same_contents_is_as_good(built: Workshop) -> None:
+    disk = built.path(ROOT_DISK)
+    copy = disk.with_name("copy")
+    copy.write_bytes(disk.read_bytes())
+    copy.chmod(0o400)
+    copy.rename(disk)
+    assert built.doit().executed == []
+
+
 def test_moving_it_away_is_a_way_out(built: Workshop) -> None:
     write(built.path(ROOT_DISK))
     built.path(ROOT_DISK).rename(built.folder / "kept.img")
@@ -119,6 +206,8 @@ def test_a_lost_state_database_gives_nothing_away(built: Workshop) -> None:
     assert {path: path.read_bytes() for path in before} == before
     built.doit("forget", "--all")
     assert built.doit(check=False).code == 2, "forgetting what is not known does not help"
+    assert "not on record as it is" in built.doit("reset-dep", check=False).output
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_failure_elsewhere_is_no_reason_to_forget(built: Workshop) -> None:

@@ -2,24 +2,33 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from inspect import Parameter, Signature
+from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
 from doit.exceptions import TaskFailed
+from doit.globals import Globals
 from doit.task import Task
 
 from pipeline.engine.artifact.differences import Json, differences
 from pipeline.engine.artifact.space import Space
 from pipeline.engine.artifact.targets import RECORD, stamps
 from pipeline.engine.run import logs
+from pipeline.engine.state.record import DIGESTS
 from pipeline.errors import GuestfarmError
+from pipeline.image.files.content import Chunks, Clone
+from pipeline.image.files.publish import dated
 
 Inputs = Mapping[str, Json | Callable[[], Json]]
 """What an artifact is made from besides files, by name; a callable is asked only when the answer is needed."""
 
 File = str | os.PathLike[str]
 """A path; as text it costs a farm of ten thousand guests a tenth of what a Path does."""
+
+Build = Callable[[], Clone | None]
+"""What builds an artifact, and may say that it is a clone: then its digest follows from that of the other."""
 
 SECONDS = "seconds"
 """The name, among the values that doit keeps for a task, of the time that it took."""
@@ -30,7 +39,7 @@ class Artifact(NamedTuple):
 
     name: str
     doc: str
-    build: Callable[[], None]
+    build: Build
     targets: list[str]
     files: list[str]
     tasks: list[str]
@@ -47,7 +56,7 @@ Tasks = Iterator[Artifact]
 def artifact(  # noqa: PLR0913  # as many facts as an artifact has
     name: str,
     doc: str,
-    build: Callable[[], None],
+    build: Build,
     *,
     targets: Sequence[File],
     files: Sequence[File] = (),
@@ -112,22 +121,39 @@ class Recorded:
 class Building:
     """The action of an artifact's task: to build it, and tell how long that took."""
 
-    __slots__ = ("_build",)
+    __slots__ = ("_build", "_is_shared")
     __signature__ = _takes("task")
 
-    def __init__(self, build: Callable[[], None]) -> None:
+    def __init__(self, build: Build, *, is_shared: bool) -> None:
         self._build = build
+        self._is_shared = is_shared
 
-    def __call__(self, task: Task) -> TaskFailed | dict[str, float]:
+    def __call__(self, task: Task) -> TaskFailed | dict[str, Any]:
         """What doit calls to have the artifact of `task` built; a GuestfarmError is the failure of the task."""
         before, started = stamps(task.file_dep), monotonic()
         with logs.recorded(task.name) as log:
             try:
-                self._build()
+                with nullcontext() if task.dated is None else dated(task.dated):
+                    clone = self._build()
+                digests = {target: self._digest(task, target, clone) for target in task.targets}
             except GuestfarmError as error:
                 log.write(f"{error}\n")
                 return TaskFailed(str(error), report=True)
         changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
         if changed:
             return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")
-        return {SECONDS: round(monotonic() - started, 3)}
+        return {SECONDS: round(monotonic() - started, 3), DIGESTS: digests}
+
+    def _digest(self, task: Task, target: str, clone: Clone | None) -> str:
+        """The digest of what was made, by which it can be told from what a guest made of it, wherever it is then."""
+        path, checker = Path(target), Globals.dep_manager.checker
+        try:
+            if clone is not None and clone.image == path:
+                return str(checker.chunks(clone.base).of_clone(path, clone.written).digest())
+            if path.stat().st_nlink > 1:
+                source = next((file for file in task.file_dep if path.samefile(file)), None)
+                if source is not None:
+                    return str(checker.content(source))
+            return str((checker.chunks(path) if self._is_shared else Chunks.of(path)).digest())
+        except OSError as error:
+            raise GuestfarmError(f"{target}: {error.strerror}") from error

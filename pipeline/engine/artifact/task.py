@@ -11,13 +11,13 @@ from doit.task import Task, first_line
 
 from pipeline.engine.artifact.artifact import Artifact, Building, Recorded
 from pipeline.engine.artifact.space import META
-from pipeline.engine.artifact.targets import RECORD, explanation, not_ours, stamps
+from pipeline.engine.artifact.targets import RECORD, compared, explanation, stamps
 from pipeline.engine.state import fingerprint
 from pipeline.engine.state.catalogue import Asked, Entry
 from pipeline.errors import GuestfarmError
 from pipeline.image.files.usage import check_unused
 
-_SENT = ("name", "dep_changed", "options", "verbosity", "values", "result", "executed")
+_SENT = ("name", "dep_changed", "options", "verbosity", "values", "result", "executed", "dated")
 """What a worker process, which is a fork, must be told of a task, and has to tell."""
 
 
@@ -29,6 +29,8 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
 
     _artifact: Artifact | None = None
     _entry: Entry | None = None
+    dated: int | None = None
+    """The mtime, in nanoseconds, of what it publishes; None is that of its making."""
     _find: Callable[[Entry], Artifact]
 
     @classmethod
@@ -108,7 +110,8 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
 
     @property
     def _actions(self) -> list[Any]:
-        return [(Building(self.artifact.build),)]
+        is_shared = self.artifact.guest is None
+        return [(Building(self.artifact.build, is_shared=is_shared),)]
 
     def fingerprint(self, answers: Callable[[Asked], str], digests: Callable[[frozenset[str]], str]) -> bytes | None:
         """What it would be made from now, and its targets; None if one of these is missing.
@@ -139,9 +142,10 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
 
     def clean(self, outstream: TextIO, dryrun: bool) -> None:
         """Remove its targets, but none that somebody wrote to or is using."""
-        touched = not_ours(self, Globals.dep_manager)
+        compare = compared(self, Globals.dep_manager)
+        touched = compare.touched
         if touched:
-            outstream.write(f"{self.name} - {explanation(self, touched)}\n")
+            outstream.write(f"{self.name} - {explanation(self, compare)}\n")
         for target in map(Path, self.targets):
             if target.exists() and str(target) not in touched:
                 try:

@@ -8,8 +8,10 @@ from typing import Any
 from doit.dependency import Dependency, DependencyStatus
 from doit.task import Task
 
-from pipeline.engine.artifact.targets import RECORD, explanation, not_ours
+from pipeline.engine.artifact.targets import RECORD, compared, explanation, stamps
 from pipeline.engine.artifact.task import ArtifactTask
+from pipeline.engine.run.user_errors import user_errors
+from pipeline.engine.state.state import State
 
 
 class Guard:
@@ -44,16 +46,24 @@ class Guard:
         """Whether `task` must run; doit's runner asks right before it starts it."""
         if task.name in self._fresh:
             return self._up_to_date
-        touched = not_ours(task, self._dependency)
-        if touched:
+        backend: State = self._dependency.backend
+        with user_errors():
+            targets = compared(task, self._dependency)
+        if targets.touched:
             refusal = DependencyStatus(get_log)
             refusal.status = "error"
-            refusal.error_reason = explanation(task, touched)
+            refusal.error_reason = explanation(task, targets)
             return refusal
+        if targets.moved:
+            backend.note_targets(task.name, targets.moved)
         status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
+        if targets.unfinished and status.status == "up-to-date":
+            status.status, task.dep_changed = "run", list(task.file_dep)
         if status.status == "run" and task.targets:
             folders = {os.path.dirname(target) for target in task.targets}  # noqa: PTH120  # a Path costs more
-            self._dependency.backend.start(task.name, folders)
+            backend.start(task.name, folders, [*stamps(task.file_dep).values()])
+            if isinstance(task, ArtifactTask):
+                task.dated = backend.time
         elif status.status == "up-to-date" and isinstance(task, ArtifactTask):
             self._note_fingerprint(task)
         return status

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from doit.dependency import Dependency
 
-from pipeline.engine.artifact.targets import RECORD, not_ours
+from pipeline.engine.artifact.targets import RECORD, Targets, compared
 from pipeline.engine.artifact.task import ArtifactTask
 from pipeline.engine.state.freshness import fresh
 
@@ -68,12 +68,18 @@ def _condition(
         return Condition(State.IGNORED, ("doit ignore said so",))
     if task.name in known and not causes:
         return FRESH
-    if touched := not_ours(task, dependency):
-        return Condition(State.MODIFIED, tuple(f"{target} was modified since it was made" for target in touched))
-    if RECORD not in dependency.get_values(task.name):
-        begun = dependency.backend.may_replace(task.name)
+    targets = compared(task, dependency)
+    if targets.touched:
+        return Condition(State.MODIFIED, tuple(_of_touched(targets)))
+    if targets.unfinished or RECORD not in dependency.get_values(task.name):
+        begun = targets.unfinished or dependency.backend.is_begun(task.name)
         return Condition(State.MISSING, ("forgotten, or interrupted" if begun else "never built",), causes)
     return _condition_of_record(task, dependency, makers, causes)
+
+
+def _of_touched(targets: Targets) -> Iterator[str]:
+    for path in targets.touched:
+        yield f"{path} {'is not on record as it is' if path in targets.unknown else 'was modified since it was made'}"
 
 
 def _condition_of_record(

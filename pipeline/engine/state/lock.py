@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire, release
+from pipeline.image.files.publish import make_folder
 
 
 class BuildLock:
@@ -23,7 +24,7 @@ class BuildLock:
         """Take the lock, if it is not ours already. Raises GuestfarmError that names the process which has it."""
         if self._descriptor is not None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         lock = acquire(self._path)
         if isinstance(lock, str):
             raise GuestfarmError(f"{self._path.parent}: {lock} is building here already", "wait until it has ended")

@@ -7,22 +7,27 @@ from uuid import UUID
 from pipeline.errors import ImageError
 from pipeline.image import ext
 from pipeline.image.ext import e2fsprogs, selinux
+from pipeline.image.ext.written import Written
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import clone
+from pipeline.image.files.content import Clone
 from pipeline.image.files.publish import SECRET, publish
 from pipeline.image.layer.entries import Entry, File, Layer, Removal, Symlink
 from pipeline.image.layer.tree import Tree
 
 
-def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUID, *, allocate: bool) -> None:
+def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUID, *, allocate: bool) -> Clone | None:
     """Clone `base` to `target`, and give the clone its own UUID and the layer that `identity` makes of what is in it.
 
-    What was written is read back. Raises ImageError or ProcessError; `target` is whole, or what it was.
+    Returns what was done, but for None where it is not known where the clone was written to. What was written is read
+    back.
+    Raises ImageError or ProcessError; `target` is whole, or what it was.
     """
+    written = Written()
     room = base.stat().st_size if allocate else sparse.space(base)
     with publish(target, room=room, allocated=allocate) as draft:
         clone(base, draft, allocate=allocate)
-        with ext.open(draft) as filesystem:
+        with ext.open(draft, written=written) as filesystem:
             layer = list(identity(filesystem))
             selinux.write(filesystem, layer)
             in_superblock = filesystem.can_change_uuid
@@ -32,6 +37,7 @@ def build(base: Path, target: Path, identity: Callable[[Tree], Layer], uuid: UUI
         if not in_superblock:
             e2fsprogs.change_uuid(draft, uuid)
         _check_written(draft, layer, uuid)
+    return Clone(target, base, written) if in_superblock else None
 
 
 def _check_written(image: Path, layer: Iterable[Entry], uuid: UUID) -> None:

@@ -16,14 +16,16 @@ from pipeline.image.ext.directory import DirectoryTree
 from pipeline.image.ext.inode import Inodes, Status
 from pipeline.image.ext.libext2fs import ExtError, check, ffi
 from pipeline.image.ext.writer import Writer
+from pipeline.image.ext.written import Written
+from pipeline.image.files.publish import date
 from pipeline.image.layer.entries import CHUNK, EPOCH, Entry, Layer
 
 _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 
 
 @contextmanager
-def open(image: Path, *, write: bool = True, offset: int = 0) -> Iterator["FileSystem"]:
-    """The file system in `image`, `offset` bytes behind its start.
+def open(image: Path, *, write: bool = True, offset: int = 0, written: Written | None = None) -> Iterator["FileSystem"]:
+    """The file system in `image`, `offset` bytes behind its start; where it is written to is noted in `written`.
 
     Changes are on the disk when the block ends without an exception: libext2fs (seen: 1.47.0) syncs what it closes, and
     keeps to itself whether that failed, after which nobody would be told; so it is done, and looked at, just before.
@@ -31,7 +33,7 @@ def open(image: Path, *, write: bool = True, offset: int = 0) -> Iterator["FileS
     Raises ImageError if there is no ext2, ext3 or ext4 file system in it, or one that needs e2fsck first; OSError when
     the disk that the image is on is full.
     """
-    with _opened(image, write=write, unclean=False, offset=offset) as filesystem:
+    with _opened(image, write=write, unclean=False, offset=offset, written=written) as filesystem:
         yield filesystem
 
 
@@ -47,7 +49,9 @@ def glance(image: Path) -> Iterator["FileSystem"]:
 
 
 @contextmanager
-def _opened(image: Path, *, write: bool, unclean: bool, offset: int = 0) -> Iterator["FileSystem"]:
+def _opened(
+    image: Path, *, write: bool, unclean: bool, offset: int = 0, written: Written | None = None
+) -> Iterator["FileSystem"]:
     library = libext2fs.library()
     handle = ffi.new("ext2_filsys *")
     flags = libext2fs.FLAG_64BITS | (libext2fs.FLAG_RW if write else 0)
@@ -56,6 +60,8 @@ def _opened(image: Path, *, write: bool, unclean: bool, offset: int = 0) -> Iter
     if code:
         raise ImageError(f"{image}: no ext2, ext3 or ext4 file system can be opened: {ExtError(code)}")
     filesystem = handle[0]
+    if written is not None:
+        written.watch(filesystem)
     synced = os.open(image, os.O_RDONLY | os.O_CLOEXEC)  # told of all failures from now on: fsync(2)
     try:
         if not unclean and not _is_clean(filesystem):
@@ -72,8 +78,11 @@ def _opened(image: Path, *, write: bool, unclean: bool, offset: int = 0) -> Iter
             check(library.ext2fs_flush2(filesystem, libext2fs.FLUSH_NO_SYNC))
             # Writes what is still in the library's cache; ext2fs_free() would, too, but not say if that failed.
             check(library.io_channel_set_options(filesystem.io, b"cache=off"))
+            date(synced)
             os.fsync(synced)
     except ExtError as error:
+        if written is not None:
+            written.check()
         raise ImageError(f"{image}: {error}") from error
     finally:
         library.ext2fs_free(filesystem)

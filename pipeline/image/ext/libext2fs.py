@@ -76,6 +76,28 @@ typedef struct struct_ext2_filsys {
     long now;
 } *ext2_filsys;
 
+typedef struct struct_io_manager {
+    long magic;
+    const char *name;
+    void *open, *close, *set_blksize, *read_blk;
+    long (*write_blk)(io_channel channel, unsigned long block, int count, const void *data);
+    void *flush;
+    long (*write_byte)(io_channel channel, unsigned long offset, int count, const void *data);
+    void *set_option, *get_stats, *read_blk64;
+    long (*write_blk64)(io_channel channel, unsigned long long block, int count, const void *data);
+    long (*discard)(io_channel channel, unsigned long long block, unsigned long long count);
+    void *cache_readahead;
+    long (*zeroout)(io_channel channel, unsigned long long block, unsigned long long count);
+    long reserved[14];
+} *io_manager;
+
+struct struct_io_channel {
+    long magic;
+    io_manager manager;
+    char *name;
+    int block_size;
+};
+
 extern void *unix_io_manager;
 extern void *undo_io_manager;
 long set_undo_io_backing_manager(void *manager);

@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from pipeline.errors import GuestfarmError, ImageError
@@ -21,6 +22,21 @@ SECRET = 0o400
 """Artifacts are read-only: nobody writes to one by accident. Root disks hold password hashes and private keys."""
 
 _DRAFT = ".draft-"
+
+_time: ContextVar[int | None] = ContextVar("time", default=None)
+
+
+@contextmanager
+def dated(time: int) -> Iterator[None]:
+    """Give what is published in the block the mtime `time`, in nanoseconds since 1970.
+
+    Whoever writes to it later gives it another. A further name of a file that has one already does not change its time.
+    """
+    token = _time.set(time)
+    try:
+        yield
+    finally:
+        _time.reset(token)
 
 
 @contextmanager
@@ -117,9 +133,26 @@ def _sync(path: Path, mode: int) -> None:
         if stat.S_IMODE(status.st_mode) != mode:  # to give it the mode that it has would be a change to be synced
             os.fchmod(descriptor, mode)
         if status.st_nlink == 1:  # what has another name was synced when it got that one
+            date(descriptor)
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def date(descriptor: int) -> None:
+    """Give an open file the mtime that dated() says, if it has another; best before it is synced. Raises OSError."""
+    time = _time.get()
+    if time is not None and os.fstat(descriptor).st_mtime_ns != time:
+        os.utime(descriptor, ns=(time, time))
+
+
+def make_folder(path: Path) -> None:
+    """Make the directory `path`, and those above it that are missing; their names are on the disk. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:

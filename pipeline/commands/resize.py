@@ -22,6 +22,7 @@ from pipeline.host import resize
 from pipeline.host.resize import Job, Outcome
 from pipeline.host.store import Store
 from pipeline.image.ext import libext2fs
+from pipeline.image.private import open_log
 from pipeline.model.sizes import MIB, format_size, parse_size
 
 _YES = {
@@ -109,8 +110,7 @@ class Resize(SiteCommand):
     @contextmanager
     def _log(self, job: Job) -> Iterator[TextIO]:
         path = self.site.build / "logs" / "resize" / f"{job.name}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with os.fdopen(open_log(path, append=True), "a", encoding="utf-8") as file:
             yield file
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire
+from pipeline.image.private import make_folder
 
 
 class BuildLock:
@@ -21,7 +22,7 @@ class BuildLock:
         """Take the lock, if it is not ours already. Raises GuestfarmError that names the process which has it."""
         if self._descriptor is not None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         lock = acquire(self._path)
         if isinstance(lock, str):
             raise GuestfarmError(

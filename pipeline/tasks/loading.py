@@ -15,7 +15,7 @@ from pipeline.inputs.files import read
 from pipeline.inputs.tree import walk
 from pipeline.model.farm import Farm, Note
 from pipeline.model.file import TreeItem
-from pipeline.tasks import master
+from pipeline.tasks import master, ownership
 from pipeline.tasks.outline import Outline
 from pipeline.tasks.site import Site
 
@@ -23,16 +23,21 @@ from pipeline.tasks.site import Site
 def load() -> Site:
     """The farm that the user's guest list describes, and the folder to build it in.
 
-    They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. Problems with
-    the list are shown, and end doit; warnings do not. A list that was read before, and all that it depends on being the
-    same, is read again only when more is needed than the names and states of artifacts, and then no further than that
-    takes; one of which a few guests changed is read where they are.
+    They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. SSH host keys
+    are in keys/ beside the list, or another folder: `doit keys=/srv/keys`. Problems with the list are shown, and end
+    doit, and so does a folder that is another farm's; warnings do not. A list that was read before, and all that it
+    depends on being the same, is read again only when more is needed than the names and states of artifacts, and then
+    no further than that takes; one of which a few guests changed is read where they are.
     """
-    loading = _Loading(path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute())
+    path = path_variable("guests", "guests.yaml")
+    keys = path_variable("keys", str(path.absolute().parent / "keys")).absolute()
+    loading = _Loading(path, path_variable("build", "build").absolute(), keys)
     catalogue = loading.catalogue
     if not catalogue.is_known and not loading.follow():
         notes: list[Note] = [*loading.farm.warnings, *loading.farm.driver_needs]
-        catalogue.note_list(loading.files, notes, loading.site.outline)
+        catalogue.note_list(loading.farm.name, loading.files, notes, loading.site.outline)
+    with user_errors():
+        ownership.check(loading.site, catalogue.farm)
     show_warnings(master.warnings(loading.site, catalogue.warnings))
     use(catalogue, loading.narrowed)
     return loading.site
@@ -41,8 +46,10 @@ def load() -> Site:
 class _Loading:
     """How the site is loaded."""
 
-    def __init__(self, path: Path, build: Path) -> None:
+    def __init__(self, path: Path, build: Path, keys: Path) -> None:
         self._path = path
+        self._keys = keys
+        """The folder of SSH host keys, which are the user's own, as the list is."""
         self._build = build
         self.files: list[Path] = []
         """What was looked at to find mistakes, besides the list."""
@@ -50,7 +57,7 @@ class _Loading:
         self._excerpts: dict[int, Farm] = {}
         with user_errors():
             self._text = guestlist.text_of(path)
-        self.catalogue = Catalogue(build / "catalogue", (str(path), str(build)), self._text.encode())
+        self.catalogue = Catalogue(build / "catalogue", (str(path), str(build), str(keys)), self._text.encode())
         self.site = Site(lambda: self.farm, build, self._keys, self._text, self._outline)
 
     @cached_property
@@ -108,11 +115,6 @@ class _Loading:
     def _outline(self) -> Outline:
         known: Outline | None = self.catalogue.outline() if self.catalogue.is_known else None
         return known or Outline.of(self.farm, self._text)
-
-    @property
-    def _keys(self) -> Path:
-        """The folder of SSH host keys, which are the user's own, as the list is."""
-        return self._path.absolute().parent / "keys"
 
     def _load(self, text: str) -> Farm:
         found = self._read(text)

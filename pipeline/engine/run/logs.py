@@ -67,8 +67,8 @@ def recorded(task: str) -> Iterator[Log]:
 class LogFile:
     """A file for its owner alone that is made only when something is written to it; most tasks run no program.
 
-    A disk that is full takes no logs, which is no reason to fail: what there is no room for is lost. So is what would go
-    to where another user's link leads.
+    A disk that is full takes no logs, which is no reason to fail: what there is no room for is lost. So is what would
+    go to where another user's link leads.
     """
 
     def __init__(self, path: Path, task: str | None = None) -> None:

@@ -23,6 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.errors import ImageError
+from pipeline.image.private import check_links
 from pipeline.model.farm import Note
 
 _PACKAGE = Path(__file__).parents[2]
@@ -62,7 +64,9 @@ class Catalogue:
         self._unsaved: dict[str, bytes] = {}
         self._basis = _digest(repr((versions, str(Path.cwd()), list(_stamps(_PACKAGE)), basis)).encode())
         self._text = _digest(text)
-        known, files, warnings = self._load("list", self._basis) or (None, [], b"")
+        known, files, warnings, farm = self._load("list", self._basis) or (None, [], b"", "")
+        self.farm: str = farm
+        """The name of the farm, once its list was read."""
         self._files: list[tuple[str, Any]] = files
         is_good = known is not None and all(_stamp(path) == stamp for path, stamp in files)
         self.is_known = is_good and known == self._text
@@ -78,12 +82,13 @@ class Catalogue:
         self._order: dict[str, int] = {}
         self._changed: Collection[str] = ()
 
-    def note_list(self, files: Iterable[Path], warnings: Sequence[Note], outline: object) -> None:
-        """Note that the list has no mistakes, but for `warnings`, and the `files` that were looked at to know that.
+    def note_list(self, farm: str, files: Iterable[Path], warnings: Sequence[Note], outline: object) -> None:
+        """Note that the list of `farm` has no mistakes, but for `warnings`, and the `files` that tell so.
 
         `outline` is whatever is to be kept with it.
         """
         self._before = None
+        self.farm = farm
         self._note_list([(str(path), _stamp(str(path))) for path in files], warnings, outline)
 
     def note_change(
@@ -150,22 +155,30 @@ class Catalogue:
         for name, data in self._unsaved.items():
             draft = self._folder / f".{name}-{secrets.token_hex(4)}"
             try:
+                check_links(self._folder)
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(_digest(data))
                     file.write(data)
                 draft.rename(self._folder / name)
-            except OSError:
+            except (OSError, ImageError):
                 with suppress(OSError):
                     draft.unlink()
         self._unsaved.clear()
+
+    def sweep(self) -> None:
+        """Remove what killed commands left. One that is at work meanwhile keeps nothing then, which does no harm."""
+        with suppress(OSError, ImageError):
+            check_links(self._folder)
+            for draft in self._folder.glob(".*"):
+                draft.unlink(missing_ok=True)
 
     def _note_list(self, files: list[tuple[str, Any]], warnings: Sequence[Note], outline: object) -> None:
         self._files = files
         self.is_known = True
         self.warnings = warnings
-        self._save("list", self._basis, (self._text, files, pickle.dumps(warnings)))
+        self._save("list", self._basis, (self._text, files, pickle.dumps(warnings), self.farm))
         self._save("outline", self._key_of_list(), pickle.dumps(outline))
 
     def _load_entries(self, group: str, key: bytes) -> list[Entry] | None:

@@ -84,6 +84,23 @@ def publish_text(target: Path, text: str, *, mode: int = PUBLIC, sync_name: bool
         draft.write_text(text, encoding="utf-8")
 
 
+def publish_new_text(target: Path, text: str, *, mode: int = 0o644) -> None:
+    """Publish a file of `text` under a name that nothing has: else raise FileExistsError.
+
+    Raises OSError and ImageError as publish().
+    """
+    private.make_folder(target.parent)
+    draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
+    try:
+        private.create(draft)
+        draft.write_text(text, encoding="utf-8")
+        _sync(draft, mode)
+        rename_new(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_directory(target.parent)
+
+
 def publish_link(target: Path, source: Path, *, sync_name: bool = True) -> None:
     """Publish another name for the published `source`, or a copy where the file system gives it no more names."""
     with publish(target, mode=PUBLIC, sync_name=sync_name) as draft:

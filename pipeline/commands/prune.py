@@ -11,8 +11,10 @@ from pipeline.engine.artifact.targets import RECORD, stamps
 from pipeline.errors import GuestfarmError
 from pipeline.host import retired
 from pipeline.host.store import Store
+from pipeline.image.files.publish import is_draft
 from pipeline.image.files.sparse import space
 from pipeline.image.files.usage import users
+from pipeline.tasks import ownership
 from pipeline.tasks.manifest import NAME as MANIFEST
 
 _YES = {
@@ -93,6 +95,9 @@ class Prune(SiteCommand):
         return 1 if failed else 0
 
     def _remove_orphans(self, yes: bool, modified: bool) -> int:
+        if yes:
+            ownership.check_users(self.site.build)
+            self.dep_manager.backend.lock.acquire()  # what a run is about to publish is no orphan
         known = {task.name for task in self.task_list}
         records = [task for task in self.dep_manager.backend.tasks() if task not in known]
         orphans = sorted(self._orphans(records), key=lambda orphan: orphan.path)
@@ -130,7 +135,11 @@ class Prune(SiteCommand):
                 if path.is_file() and str(path) not in wanted:
                     status = path.lstat()
                     freed = status.st_blocks * 512 if status.st_nlink == 1 else 0
-                    ours = path.name == MANIFEST or stamps([str(path)])[str(path)] == made.get(str(path))
+                    ours = (
+                        path.name == MANIFEST
+                        or is_draft(path.name)
+                        or stamps([str(path)])[str(path)] == made.get(str(path))
+                    )
                     yield _Orphan(path, freed, modified=not ours)
 
     def _refusal(self, orphan: _Orphan, modified: bool) -> str:

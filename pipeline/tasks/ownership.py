@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.engine import recorded_inputs
 from pipeline.errors import GuestfarmError, ImageError, quoted
@@ -27,6 +27,10 @@ MARK = ".farm"
 
 _LONGEST = 1 << 10
 """Bytes of a mark; a farm's name has no more than a few dozen."""
+_OWN_FOLDERS = ("boot", "catalogue", "logs")
+_OWN_FILES = (MARK, "report.html")
+_STATE = "state."
+"""What the names of the state's files in build/ begin with: the database with its journals, and the lock."""
 _SHARED = ("masters", "bases")
 _GUESTS = "guests"
 _MANIFESTS = ".manifests.draft-"
@@ -100,6 +104,21 @@ def writing_manifests(build: Path) -> Iterator[None]:
         yield
     finally:
         note.unlink(missing_ok=True)
+
+
+def files(build: Path) -> Iterator[Path]:
+    """The files in build/, and what else is no folder, but for those that Guestfarm itself works with."""
+    for place, folders, names in os.walk(build, onerror=_raise):
+        folder = Path(place)
+        if folder == build:
+            folders[:] = [name for name in folders if name not in _OWN_FOLDERS]
+            names = [name for name in names if name not in _OWN_FILES and not name.startswith(_STATE)]  # noqa: PLW2901  # of these
+        links = [name for name in folders if (folder / name).is_symlink()]
+        yield from (folder / name for name in sorted((*names, *links)))
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _of_build(site: Site, farm: str) -> Iterator[GuestfarmError]:

@@ -1,5 +1,6 @@
 """SSH host keys: made once, known before the first boot, and never lost or shown."""
 
+import shlex
 import shutil
 import stat
 from collections.abc import Callable
@@ -138,8 +139,74 @@ def test_nobody_gets_to_see_them(farm: Workshop) -> None:
     assert not [text for text in [*texts, shown.encode()] if b"PRIVATE KEY" in text or secret in text]
 
 
+COUNTING = """\
+import os, pathlib, signal
+left = int(os.environ["KILL_AT"])
+def counted(function, path_of):
+    def call(*arguments, **options):
+        global left
+        if "/keys" in str(path_of(*arguments)) and not str(path_of(*arguments)).endswith(".lock"):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return call
+for name in ("mkdir", "rename", "hardlink_to", "unlink"):
+    setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name), lambda path, *_: path))
+os.open = counted(os.open, lambda path, *_: path)
+os.rmdir = counted(os.rmdir, lambda path, *_: path)
+"""
+
+
+@pytest.mark.parametrize("earlier", [(), ("ed25519",)], ids=["the first keys", "a key more"])
+def test_killed_anywhere_while_keys_are_made(farm: Workshop, earlier: tuple[str, ...]) -> None:
+    hook = farm.folder / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(COUNTING)
+    folder, kinds = farm.folder / "keys/deb01", "[ed25519, ecdsa]"
+    code, count, incomplete = -9, 0, 0
+    farm.change_list("deb01: {", f"deb01: {{host_keys: {kinds}, ")
+    before = keys(farm)
+    while code == -9:
+        count += 1
+        for path in folder.iterdir():
+            if not any(kind in path.name for kind in earlier):
+                path.unlink()
+        if not earlier:
+            folder.rmdir()
+        farm.doit("forget", "keys:deb01")
+        code = farm.doit("keys:deb01", check=False, environment={"PYTHONPATH": str(hook), "KILL_AT": str(count)}).code
+        there = keys(farm) if folder.exists() else {}
+        private = {name: data for name, data in there.items() if name.endswith("_key")}
+        incomplete += any(f"{name}.pub" not in there for name in private)
+        farm.doit("keys:deb01")
+        now = keys(farm)
+        assert now.items() >= private.items(), "a private key is never replaced"
+        assert sorted(now) == sorted(f"ssh_host_{kind}_key{end}" for kind in KINDS for end in ("", ".pub"))
+        for kind in KINDS:
+            derived = run("ssh-keygen", "-y", "-f", folder / f"ssh_host_{kind}_key").split()
+            assert now[f"ssh_host_{kind}_key.pub"].decode().split()[:2] == derived[:2]
+            assert not earlier or kind not in earlier or now[f"ssh_host_{kind}_key"] == before[f"ssh_host_{kind}_key"]
+        assert [path for path in (farm.folder / "keys").rglob("*draft*")] == []
+    assert code == 0
+    assert count > 10
+    assert incomplete
+
+
 def lose_public(folder: Path) -> None:
     (folder / "ssh_host_ecdsa_key.pub").unlink()
+
+
+def empty_public(folder: Path) -> None:
+    (folder / "ssh_host_ecdsa_key.pub").write_text("")
+
+
+@pytest.mark.parametrize("spoil", [lose_public, empty_public])
+def test_a_public_key_is_made_of_the_private_one(farm: Workshop, spoil: Callable[[Path], None]) -> None:
+    before = keys(farm)
+    spoil(farm.folder / "keys/deb01")
+    farm.doit()
+    assert keys(farm) == before
 
 
 def lose_private(folder: Path) -> None:
@@ -161,8 +228,7 @@ def damage(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lose_public, "_ecdsa_key.pub is missing, and its private key is there; derive it: ssh-keygen -y -f"),
-        (lose_private, "_ecdsa_key is missing, and its public key is there; bring it back, or remove"),
+        (lose_private, "_ecdsa_key is missing, and its public key is there, by which the guest may be known; bring it"),
         (open_to_others, "others may read this private key; chmod 600"),
         (mix_up, "does not belong to the private key beside it"),
         (damage, "ssh-keygen failed with exit code"),
@@ -177,3 +243,12 @@ def test_keys_that_are_not_sound(farm: Workshop, spoil: Callable[[Path], None], 
     assert "Traceback" not in run.output
     unchanged = "ssh_host_ed25519_key"
     assert keys(farm)[unchanged] == before[unchanged]
+
+
+def test_a_private_key_comes_back_from_the_disk(farm: Workshop) -> None:
+    before = keys(farm)
+    lose_private(farm.folder / "keys/deb01")
+    hint = farm.doit(check=False).output.partition("as from the guest's disk: ")[2].partition(";")[0]
+    farm.doit(*shlex.split(hint)[1:])
+    farm.doit()
+    assert keys(farm) == before

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.errors import ImageError
-from pipeline.image.private import check_links
+from pipeline.image.private import check_owner
 from pipeline.model.farm import Note
 
 _PACKAGE = Path(__file__).parents[2]
@@ -155,7 +155,7 @@ class Catalogue:
         for name, data in self._unsaved.items():
             draft = self._folder / f".{name}-{secrets.token_hex(4)}"
             try:
-                check_links(self._folder)
+                self._check_owner()
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
@@ -170,9 +170,13 @@ class Catalogue:
     def sweep(self) -> None:
         """Remove what killed commands left. One that is at work meanwhile keeps nothing then, which does no harm."""
         with suppress(OSError, ImageError):
-            check_links(self._folder)
+            self._check_owner()
             for draft in self._folder.glob(".*"):
                 draft.unlink(missing_ok=True)
+
+    def _check_owner(self) -> None:
+        check_owner(self._folder.parent)
+        check_owner(self._folder)
 
     def _note_list(self, files: list[tuple[str, Any]], warnings: Sequence[Note], outline: object) -> None:
         self._files = files

@@ -1,6 +1,6 @@
 """What is opened on a file system, by whichever process, and who could have read it at that moment.
 
-The kernel asks us before each open(2), see fanotify(7), and the process waits for the answer: nothing happens meanwhile.
+The kernel asks us before each open(2), see fanotify(7), and the process waits for the answer.
 """
 
 import ctypes
@@ -53,7 +53,7 @@ def _answer(group: int, end: int, seen: dict[str, int]) -> None:
             descriptor = _EVENT.unpack_from(data, place)[5]
             status = os.fstat(descriptor)
             if stat.S_ISREG(status.st_mode):
-                path = os.readlink(f"/proc/self/fd/{descriptor}").removesuffix(" (deleted)")
+                path = str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(" (deleted)")
                 seen[path] = seen.get(path, 0) | stat.S_IMODE(status.st_mode)
             os.write(group, _ANSWER.pack(descriptor, _ALLOW))
             os.close(descriptor)

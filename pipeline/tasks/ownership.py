@@ -110,6 +110,7 @@ def files(build: Path) -> Iterator[Path]:
     """The files in build/, and what else is no folder, but for those that Guestfarm itself works with."""
     for place, folders, names in os.walk(build, onerror=_raise):
         folder = Path(place)
+        folders.sort()
         if folder == build:
             folders[:] = [name for name in folders if name not in _OWN_FOLDERS]
             names = [name for name in names if name not in _OWN_FILES and not name.startswith(_STATE)]  # noqa: PLW2901  # of these

@@ -165,7 +165,7 @@ def test_a_manifest_that_is_killed_leaves_nothing_for_ever(built: Workshop) -> N
     assert built.doit("manifest", check=False, environment={"PYTHONPATH": str(hook)}).code == -9
     assert [path.parent.name for path in built.path("guests").rglob(".manifest*")] == ["deb01"]
     assert built.doit().executed == []
-    assert [path for path in built.folder.rglob(".*draft*")] == []
+    assert list(built.folder.rglob(".*draft*")) == []
 
 
 def test_what_a_link_of_another_user_leads_to_stays(built: Workshop, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -41,31 +41,30 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+@pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "of an earlier version"])
+def test_another_farm_is_refused(two: Workshop, is_marked: bool) -> None:
+    if not is_marked:
+        two.path(".farm").unlink()
+    build, keys = contents(two.folder / "build"), contents(two.folder / "keys")
+    for arguments in (
         ["root:deb01"],
-        ["keys:web01"],
         ["clean"],
         ["forget", "root:deb01"],
-        ["reset-dep"],
         ["prune", "--yes", "--modified"],
         ["manifest"],
         ["plan"],
-    ],
-)
-def test_another_farm_is_refused(two: Workshop, arguments: list[str]) -> None:
-    build, keys = contents(two.folder / "build"), contents(two.folder / "keys")
-    run = two.doit("guests=b.yaml", *arguments, check=False)
-    assert run.code == 2
-    assert run.executed == []
-    lines = run.output.splitlines()
-    assert [line.partition(";")[0] for line in lines] == [
-        f"{two.folder}/build is the build of farm 'first', not 'second'",
-        f"{two.folder}/keys has the host keys of farm 'first', not 'second'",
-    ]
-    assert f"name another folder with: doit build={two.folder}/build-second; " in lines[0]
-    assert f"name another folder with: doit keys={two.folder}/keys-second; " in lines[1]
+    ):
+        run = two.doit("guests=b.yaml", *arguments, check=False)
+        assert run.code == 2
+        assert run.executed == []
+        lines = run.output.splitlines()
+        what = "is the build of farm 'first', not 'second'" if is_marked else "was built for another farm than 'second'"
+        assert [line.partition(";")[0] for line in lines] == [
+            f"{two.folder}/build {what}",
+            f"{two.folder}/keys has the host keys of farm 'first', not 'second'",
+        ]
+        assert f"name another folder with: doit build={two.folder}/build-second; " in lines[0]
+        assert f"name another folder with: doit keys={two.folder}/keys-second; " in lines[1]
     assert (contents(two.folder / "build"), contents(two.folder / "keys")) == (build, keys)
     assert two.doit().executed == []
 
@@ -82,7 +81,7 @@ def test_the_options_that_the_refusal_names(two: Workshop) -> None:
 
 
 def test_keys_are_refused_only_where_there_are_any(two: Workshop) -> None:
-    text = (two.folder / "b.yaml").read_text().replace("swap: 1M", "swap: 1M, host_keys: first-boot")
+    text = (two.folder / "b.yaml").read_text().replace("swap: 1M", "swap: 1M, host_keys: []")
     (two.folder / "b.yaml").write_text(text)
     assert two.doit("guests=b.yaml", "build=other").code == 0
 
@@ -109,17 +108,6 @@ def test_what_an_earlier_version_built_is_adopted(two: Workshop) -> None:
     assert not two.path(".farm").exists(), "who only looks writes nothing"
     assert two.doit().executed == []
     assert {(two.folder / folder / ".farm").read_text() for folder in ("build", "keys")} == {"first\n"}
-
-
-@pytest.mark.parametrize("arguments", [["swap:deb01"], ["prune", "--yes"], ["clean"]])
-def test_what_an_earlier_version_built_for_another_farm_is_not(two: Workshop, arguments: list[str]) -> None:
-    forget_farm(two)
-    before = contents(two.folder / "build")
-    run = two.doit("guests=b.yaml", "keys=others", *arguments, check=False)
-    assert run.code == 2
-    assert f"{two.folder}/build was built for another farm than 'second'; name another folder" in run.output
-    assert contents(two.folder / "build") == before
-    assert two.doit().executed == []
 
 
 def test_a_mark_that_was_half_written(two: Workshop) -> None:

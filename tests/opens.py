@@ -43,17 +43,22 @@ def watched(mount: Path) -> Iterator[dict[str, int]]:
         os.close(theirs)
         thread.join()
         os.close(ours)
-        os.close(group)
 
 
 def _answer(group: int, end: int, seen: dict[str, int]) -> None:
-    while end not in (ready := select.select([group, end], [], [])[0]) or group in ready:
-        data = os.read(group, 1 << 16)
-        for place in range(0, len(data), _EVENT.size):
-            descriptor = _EVENT.unpack_from(data, place)[5]
-            status = os.fstat(descriptor)
-            if stat.S_ISREG(status.st_mode):
-                path = str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(" (deleted)")
-                seen[path] = seen.get(path, 0) | stat.S_IMODE(status.st_mode)
-            os.write(group, _ANSWER.pack(descriptor, _ALLOW))
-            os.close(descriptor)
+    try:
+        while group in (ready := select.select([group, end], [], [])[0]) or end not in ready:
+            data = os.read(group, 1 << 16)
+            for place in range(0, len(data), _EVENT.size):
+                _allow(group, _EVENT.unpack_from(data, place)[5], seen)
+    finally:
+        os.close(group)  # or whoever opens something waits for ever
+
+
+def _allow(group: int, descriptor: int, seen: dict[str, int]) -> None:
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        path = str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(" (deleted)")
+        seen[path] = seen.get(path, 0) | stat.S_IMODE(status.st_mode)
+    os.write(group, _ANSWER.pack(descriptor, _ALLOW))
+    os.close(descriptor)

@@ -78,7 +78,6 @@ def run(  # noqa: PLR0913  # a boot is described by as much
         restarts.append(tree.exists(inside.AUTORELABEL))
         return reporters[0].layer
 
-    place.log.parent.mkdir(parents=True, exist_ok=True)
     with thrown_away(place.disks, [drive.image for drive in powered.drives], addition) as clones:
         drives = [replace(drive, image=own) for drive, own in zip(powered.drives, clones, strict=True)]
         root, drives[0] = bootable(guest, clones[0], via)

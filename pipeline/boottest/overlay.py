@@ -9,6 +9,7 @@ from pipeline.errors import ImageError
 from pipeline.image import ext
 from pipeline.image.ext import selinux
 from pipeline.image.files.clone import clone
+from pipeline.image.files.private import make_folder
 from pipeline.image.files.sparse import free_space, space
 from pipeline.image.layer.entries import Layer
 from pipeline.image.layer.tree import Tree
@@ -23,7 +24,7 @@ def thrown_away(folder: Path, disks: Sequence[Path], addition: Callable[[Tree], 
     """
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
+        make_folder(folder, 0o700)
         clones = tuple(folder / disk.name for disk in disks)
         for disk, own in zip(disks, clones, strict=True):
             _clone(disk, own)

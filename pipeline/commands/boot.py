@@ -20,6 +20,7 @@ from pipeline.engine.artifact.targets import compared
 from pipeline.engine.run import processes
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire, release
+from pipeline.image.files.private import make_folder
 from pipeline.model.guest import Guest
 from pipeline.qemu.session import Limits
 from pipeline.tasks.guest import files_in, names
@@ -126,7 +127,7 @@ class Boot(SiteCommand):
 
     def _proof(self, guest: Guest, via: Via, limits: Limits) -> Proof:
         scratch = self.site.build / "boot"
-        scratch.mkdir(parents=True, exist_ok=True)
+        make_folder(scratch)
         lock = acquire(scratch / f"{guest.name}.lock")
         if isinstance(lock, str):
             raise GuestfarmError(f"{lock} is booting it already")

@@ -13,8 +13,10 @@ from pipeline.engine.state.state import Known
 from pipeline.errors import GuestfarmError, command
 from pipeline.host import retired
 from pipeline.host.store import Aside, Deployed, Store
+from pipeline.image.files.publish import is_draft
 from pipeline.image.files.sparse import space
 from pipeline.image.files.usage import users
+from pipeline.tasks import ownership
 from pipeline.tasks.manifest import NAME as MANIFEST
 
 _YES = {
@@ -100,6 +102,9 @@ class Prune(SiteCommand):
         return [each for each in store.aside() if not belongs_to_others(store, Deployed(each.guest, each.folder))]
 
     def _remove_orphans(self, yes: bool, modified: bool) -> int:
+        if yes:
+            ownership.check_users(self.site.build)
+            self.dep_manager.backend.lock.acquire()  # what a run is about to publish is no orphan
         known = {task.name for task in self.task_list}
         records = [task for task in self.dep_manager.backend.tasks() if task not in known]
         orphans = sorted(self._orphans(records), key=lambda orphan: orphan.path)
@@ -138,7 +143,7 @@ class Prune(SiteCommand):
                 if path.is_file() and str(path) not in wanted:
                     status = path.lstat()
                     freed = status.st_blocks * 512 if status.st_nlink == 1 else 0
-                    ours = path.name == MANIFEST or self._is_as_made(str(path), known)
+                    ours = path.name == MANIFEST or is_draft(path.name) or self._is_as_made(str(path), known)
                     yield _Orphan(path, freed, modified=not ours)
 
     def _is_as_made(self, path: str, known: Mapping[str, Known]) -> bool:

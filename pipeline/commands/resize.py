@@ -22,6 +22,7 @@ from pipeline.errors import GuestfarmError
 from pipeline.host import resize
 from pipeline.host.resize import Job, Outcome
 from pipeline.image.ext import libext2fs
+from pipeline.image.files.private import open_log
 from pipeline.model.sizes import MIB, format_size, parse_size
 
 _YES = {
@@ -115,8 +116,7 @@ class Resize(SiteCommand):
     @contextmanager
     def _log(self, job: Job) -> Iterator[TextIO]:
         path = self.site.build / "logs" / "resize" / f"{job.name}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with os.fdopen(open_log(path, append=True), "a", encoding="utf-8") as file:
             yield file
 
 

@@ -21,7 +21,7 @@ from pipeline.engine.state.state import State
 from pipeline.errors import GuestfarmError
 from pipeline.image.files.publish import sweep
 from pipeline.signals import INTERRUPTED
-from pipeline.tasks import Site, master, single_file
+from pipeline.tasks import Site, master, ownership, single_file
 
 _ALL = 2
 """The verbosity in which doit shows all that tasks print."""
@@ -70,14 +70,23 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         processes.prepare()
         failures.distinguish()
         with user_errors():
+            site = self.loader.namespace.get("site")
+            if isinstance(site, Site):
+                ownership.check_users(site.build)
             state.lock.acquire()
             loading.keep()
-            for folder in state.drafts():
-                sweep(folder)
+            if isinstance(site, Site):
+                ownership.claim(site)
+                ownership.sweep(site, state.drafts())
+            else:
+                for folder in state.drafts():
+                    sweep(folder)
             control = self._control(options["auto_delayed_regex"])
             if not options["always"]:
                 control.fresh = fresh(control.chosen(), state, self.dep_manager.checker.digest)
-            stale = (task for task in control.chosen() if task.name not in control.fresh)
+            stale = [task for task in control.chosen() if task.name not in control.fresh]
+            if stale and isinstance(site, Site):
+                ownership.sweep_guests(site.build)
             space.check(stale, Path(state.name).parent)
             self.dep_manager = Guard(self.dep_manager, control.fresh)
             if options.get("force_verbosity") and options["verbosity"] == _ALL:

@@ -1,11 +1,13 @@
-"""`doit manifest` writes down what guests' artifacts are; `doit verify` reads them all again, and compares."""
+"""`doit manifest` writes down what artifacts are; `doit verify` reads them all again, and compares."""
 
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ from doit.task import Task
 
 from pipeline import signals
 from pipeline.commands.site_command import SiteCommand
+from pipeline.engine import ArtifactTask
 from pipeline.engine.artifact.targets import RECORD, not_ours
 from pipeline.errors import GuestfarmError
+from pipeline.image.files.publish import is_draft
 from pipeline.model.guest import Guest
-from pipeline.tasks import manifest
+from pipeline.tasks import manifest, ownership, single_file
 from pipeline.tasks.guest import names
 from pipeline.tasks.manifest import Artifact
+from pipeline.tasks.ownership import writing_manifests
 
 _READERS = {
     "name": "readers",
@@ -31,23 +36,47 @@ _READERS = {
 }
 
 
+SHARED = "what guests share"
+"""The name of a part of build/ that is no guest's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of build/ that has a manifest of its own."""
+
+    name: str
+    """The guest whose it is; empty for what guests share."""
+    folder: Path
+    tasks: Sequence[Task]
+    """What makes its files."""
+
+
 class _GuestsCommand(SiteCommand):
-    """A command that reads guests' artifacts, several guests at a time, and says a line for each."""
+    """A command that reads artifacts, those of several guests at a time, and says a line for each guest.
+
+    Without names it reads what guests share, too.
+    """
 
     takes_guests = True
     doc_usage = "[GUEST ...]"
     cmd_options = (_READERS,)
 
     def _execute(self, readers: int, pos_args: list[str]) -> int:
-        guests = self.guests(pos_args)
         tasks = self.tasks
+        made = {*self.dep_manager.backend.tasks()}
+        parts = [
+            Part(guest.name, self.site.guest(guest), [tasks[name] for name in _names(guest, made)])
+            for guest in self.guests(pos_args)
+        ]
+        if not pos_args:
+            parts.append(Part("", self.site.build, [task for task in tasks.values() if _is_shared(task)]))
         failed = False
         with ThreadPoolExecutor(max(1, readers)) as pool:
             try:
-                for number, lines in enumerate(pool.map(partial(self._tried, tasks), guests), 1):
+                for number, lines in enumerate(pool.map(partial(self._tried, tasks), parts), 1):
                     failed = failed or bool(lines)
-                    for line in lines or [f"{guests[number - 1].name}: {self.done}"]:
-                        self.outstream.write(f"[{number}/{len(guests)}] {line}\n")
+                    for line in lines or [f"{parts[number - 1].name or SHARED}: {self.done}"]:
+                        self.outstream.write(f"[{number}/{len(parts)}] {line}\n")
                     self.outstream.flush()
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr, flush=True)
@@ -57,34 +86,44 @@ class _GuestsCommand(SiteCommand):
     done: str
     """What to say of a guest with which all is well."""
 
-    def _tried(self, tasks: dict[str, Task], guest: Guest) -> Sequence[str]:
+    def _tried(self, tasks: dict[str, Task], part: Part) -> Sequence[str]:
         try:
-            return self.problems(guest, [tasks[name] for name in names(guest)], tasks)
+            return self.problems(part, tasks)
         except (GuestfarmError, OSError) as error:
             return [str(error)]
 
     @abstractmethod
-    def problems(self, guest: Guest, own: Sequence[Task], tasks: dict[str, Task]) -> Sequence[str]:
-        """Do it for one guest, whose `own` tasks these are, and tell what went wrong, one line each."""
+    def problems(self, part: Part, tasks: dict[str, Task]) -> Sequence[str]:
+        """Do it for one part of build/, and tell what went wrong, one line each."""
 
 
 class Manifest(_GuestsCommand):
-    """Hashes guests' artifacts."""
+    """Hashes artifacts."""
 
     name = "manifest"
-    doc_purpose = "write down size, SHA-256 and origin of guests' artifacts, in manifest.json beside them"
+    doc_purpose = "write down size, SHA-256 and origin of artifacts, in a manifest.json for each guest"
+    doc_description = "Without names, also of what guests share: masters, bases, kernels, known_hosts."
     done = "written"
 
-    def problems(self, guest: Guest, own: Sequence[Task], tasks: dict[str, Task]) -> Sequence[str]:
-        """Write the manifest of a guest that is fully built."""
-        for task in own:
+    def _execute(self, readers: int, pos_args: list[str]) -> int:
+        self.dep_manager.backend.lock.acquire()  # what is written down must not change meanwhile
+        with writing_manifests(self.site.build):
+            return super()._execute(readers, pos_args)
+
+    def problems(self, part: Part, tasks: dict[str, Task]) -> Sequence[str]:
+        """Write the manifest of a part that is fully built."""
+        name = part.name or SHARED
+        for task in part.tasks:
             if not self.dep_manager.get_values(task.name) or not all(Path(target).exists() for target in task.targets):
-                return [f"{guest.name}: {task.name} is not built; run doit first"]
+                return [f"{name}: {task.name} is not built; run doit first"]
             if touched := not_ours(task, self.dep_manager):
-                return [f"{guest.name}: {', '.join(touched)}: modified since it was made"]
-        artifacts = {Path(target): Artifact.of(Path(target)) for task in own for target in task.targets}
-        origin = {task.name: self._inputs(task) for task in tasks_and_deps_iter(tasks, [task.name for task in own])}
-        manifest.write(self.site.guest(guest), artifacts, origin)
+                return [f"{name}: {', '.join(touched)}: modified since it was made"]
+        artifacts = {Path(target): Artifact.of(Path(target)) for task in part.tasks for target in task.targets}
+        before = tasks_and_deps_iter(tasks, [task.name for task in part.tasks])
+        # What guests share depends on all of their keys, which are written down with the guests.
+        own = [task for task in before if isinstance(task, ArtifactTask) and task.entry.guest in (None, part.name)]
+        origin = {task.name: self._inputs(task) for task in own}
+        manifest.write(part.folder, artifacts, origin)
         return []
 
     def _inputs(self, task: Task) -> Any:  # noqa: ANN401  # whatever is on record
@@ -92,22 +131,42 @@ class Manifest(_GuestsCommand):
 
 
 class Verify(_GuestsCommand):
-    """Reads guests' artifacts again."""
+    """Reads artifacts again."""
 
     name = "verify"
-    doc_purpose = "read guests' artifacts again, and compare them with what doit manifest wrote down"
+    doc_purpose = "read artifacts again, and compare them with what doit manifest wrote down"
+    doc_description = "Without names, all of build/; then files that nothing has made are told, too."
     done = "as written down"
 
-    def problems(self, guest: Guest, own: Sequence[Task], tasks: dict[str, Task]) -> Sequence[str]:
-        """What differs from the manifest."""
-        recorded = manifest.read(self.site.guest(guest))
-        return [f"{path}: {problem}" for path, artifact in recorded.items() if (problem := _difference(path, artifact))]
+    def problems(self, part: Part, tasks: dict[str, Task]) -> Sequence[str]:
+        """What differs from the manifest, and what should not be there."""
+        strangers = [] if part.name else list(self._strangers(tasks.values()))
+        try:
+            recorded = manifest.read(part.folder, part.name)
+        except GuestfarmError as error:
+            return [str(error), *strangers]
+        return [*chain.from_iterable(starmap(_difference, recorded.items())), *strangers]
+
+    def _strangers(self, tasks: Iterable[Task]) -> Iterator[str]:
+        """A line for each file in build/ that neither a task nor a command has made."""
+        build = self.site.build
+        made = {target for task in tasks for target in task.targets}
+        folders = [build, *(self.site.guest(guest) for guest in self.site.farm.guests.values())]
+        made |= {str(folder / manifest.NAME) for folder in folders}
+        for path in ownership.files(build):
+            if str(path) not in made:
+                how = "a killed run left it: the next doit removes it" if is_draft(path.name) else "nothing has made it"
+                yield f"{path}: {how}"
 
 
-def _difference(path: Path, recorded: Artifact) -> str:
-    if not path.exists():
-        return "is missing"
-    now = Artifact.of(path)
-    if now.size != recorded.size:
-        return f"has {now.size} bytes, and had {recorded.size}"
-    return "" if now.sha256 == recorded.sha256 else f"SHA-256 is {now.sha256}, and was {recorded.sha256}"
+def _difference(path: Path, recorded: Artifact) -> list[str]:
+    problem = recorded.difference(path)
+    return [f"{path}: {problem}"] if problem else []
+
+
+def _names(guest: Guest, made: Collection[str]) -> list[str]:
+    return [*names(guest), *(name for name in single_file.names(guest) if name in made)]
+
+
+def _is_shared(task: Task) -> bool:
+    return isinstance(task, ArtifactTask) and task.entry.guest is None

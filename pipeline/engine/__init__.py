@@ -1,5 +1,6 @@
 """The seam to doit: everything that knows how doit works inside."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipeline.engine.artifact.artifact import Artifact, Inputs, Tasks, artifact
 from pipeline.engine.artifact.differences import Json
 from pipeline.engine.artifact.loading import artifacts, artifacts_on_request, use
 from pipeline.engine.artifact.space import Space
+from pipeline.engine.artifact.targets import RECORD
 from pipeline.engine.artifact.task import ArtifactTask
 from pipeline.engine.run.output import may_end_early
 from pipeline.engine.run.user_errors import USER_ERROR, show_warnings, user_errors
@@ -47,6 +49,21 @@ def is_up_to_date(group: str, artifact: Artifact, build: Path) -> bool:
         dependency.close()
 
 
+def recorded_inputs(build: Path, groups: Collection[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What is on record that artifacts of these groups were made from, by their tasks. Raises GuestfarmError."""
+    database = build / "state.db"
+    dependency = Dependency(State, str(database), checker_cls=checker(Digests(database)))
+    try:
+        records = {task: dependency.get_values(task).get(RECORD) for task in _tasks_of(groups, dependency.backend)}
+        return [(task, record["inputs"]) for task, record in records.items() if record is not None]
+    finally:
+        dependency.close()
+
+
+def _tasks_of(groups: Collection[str], state: State) -> list[str]:
+    return [task for task in state.tasks() if task.partition(":")[0] in groups]
+
+
 def configuration(build: Path) -> dict[str, Any]:
     """The DOIT_CONFIG of a dodo.py whose artifacts are in the folder `build`."""
     database = build / "state.db"
@@ -77,6 +94,7 @@ __all__ = [
     "located",
     "may_end_early",
     "path_variable",
+    "recorded_inputs",
     "show_warnings",
     "use",
     "user_errors",

@@ -17,7 +17,8 @@ from pipeline.host.store import REPLACED, Deployed, Store
 from pipeline.host.update import Outcome, now, owner_of, update
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import can_share
-from pipeline.image.files.publish import sweep, sync_directory
+from pipeline.image.files.private import sync_directory
+from pipeline.image.files.publish import sweep
 from pipeline.model.sizes import approximate_size
 
 

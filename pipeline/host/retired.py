@@ -8,7 +8,7 @@ from pipeline.host.deploy import set_aside
 from pipeline.host.lock import locked
 from pipeline.host.offline import check_down
 from pipeline.host.store import RETIRED, Aside, Deployed, Store, host_errors
-from pipeline.image.files.publish import sync_directory
+from pipeline.image.files.private import sync_directory
 from pipeline.image.files.usage import check_idle
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.errors import HostError, quoted
 from pipeline.image.files import sparse
 from pipeline.image.files.clone import clone
-from pipeline.image.files.publish import sync_directory
+from pipeline.image.files.private import sync_directory
 from pipeline.image.files.usage import check_unused
 
 DISK = 0o600

@@ -1,15 +1,19 @@
 """SSH's host keys: made once for each guest by ssh-keygen, and kept where nothing removes them."""
 
+import fcntl
 import os
 import secrets
+import shlex
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline import process
 from pipeline.errors import GuestfarmError, ImageError
-from pipeline.image.files.publish import sync_directory
+from pipeline.image.files import private
+from pipeline.image.files.private import sync_directory
+from pipeline.image.files.publish import publish_text, rename_new
 
 RECIPE = 1
 """Raise it when the same guest gets other keys."""
@@ -17,35 +21,76 @@ RECIPE = 1
 _IGNORE_ALL = "*\n"
 """For git: gitignore(5)."""
 
+_DRAFTS = ".*draft-*"
+"""What drafts are called, those of earlier versions included."""
+
 
 def names(kinds: Iterable[str]) -> list[str]:
     """The files of keys of these kinds, private ones and after each the public one, as sshd_config(5) expects them."""
     return [name for kind in kinds for name in (f"ssh_host_{kind}_key", f"ssh_host_{kind}_key.pub")]
 
 
+def prepare(keys: Path) -> None:
+    """Make the folder `keys`, for the user alone, and keep git out of it: what was published once stays so.
+
+    Raises ImageError, also if it is another user's.
+    """
+    try:
+        private.check_owner(keys)
+        if not keys.is_dir():
+            private.make_folder(keys.parent)
+            keys.mkdir(mode=0o700, exist_ok=True)
+        ignored = keys / ".gitignore"
+        if not ignored.exists() or not ignored.stat().st_size:
+            publish_text(ignored, _IGNORE_ALL, mode=0o644)
+    except OSError as error:
+        raise ImageError(f"{error.filename or keys}: {error.strerror}") from error
+
+
 def make(keys: Path, guest: str, kinds: Sequence[str]) -> list[str]:
     """See to it that `guest` has keys of these kinds in the folder `keys`, and return the public ones.
 
-    Keys that are there are never made anew. Raises GuestfarmError for half a pair, for two that do not belong together,
-    and for private keys that others can read; ProcessError if ssh-keygen fails.
+    Private keys that are there are never replaced, and neither is a public one: guests may be known by it. What is
+    missing of a pair whose private key is there is made of that. Raises GuestfarmError for a public key without a
+    private one, for two that do not belong together, and for private keys that others can read, or that are another
+    user's; ProcessError if ssh-keygen fails.
     """
     folder = keys / guest
     try:
-        _prepare(keys, folder)
-        for kind in kinds:
-            private, public = (folder / name for name in names([kind]))
-            if private.exists() != public.exists():
-                raise _half(private, public)
-            if not private.exists():
-                _generate(folder, guest, kind)
+        prepare(keys)
+        private.check_owner(folder)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with _lock(keys, fcntl.LOCK_SH):
+            for kind in kinds:
+                _complete(keys, guest, kind)
         return [_checked(folder, kind) for kind in kinds]
     except OSError as error:
         raise ImageError(f"{error.filename or folder}: {error.strerror}") from error
 
 
+def sweep(keys: Path, guests: Iterable[str]) -> None:
+    """Remove what killed runs left in `keys`, and in the folders of these `guests`.
+
+    Another run that is at work there prevents it. Raises OSError, and ImageError for a folder of another user's.
+    """
+    folders = [keys, *(keys / guest for guest in guests)]
+    drafts = [draft for folder in folders for draft in folder.glob(_DRAFTS)]
+    if not drafts:
+        return
+    private.check_owner(keys)
+    try:
+        with _lock(keys, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            for draft in drafts:
+                private.check_owner(draft.parent)
+                shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink(missing_ok=True)
+    except BlockingIOError:  # they may be those of the other run
+        return
+
+
 def read(keys: Path, guest: str, kinds: Iterable[str]) -> dict[str, bytes]:
     """The contents of a guest's files of keys by their names. Raises ImageError."""
     try:
+        private.check_owner(keys / guest)
         return {name: (keys / guest / name).read_bytes() for name in names(kinds)}
     except OSError as error:
         raise ImageError(f"{error.filename}: {error.strerror}") from error
@@ -65,56 +110,110 @@ def stamps(keys: Path, guest: str, kinds: Iterable[str]) -> list[list[int] | Non
     return found
 
 
-def _prepare(keys: Path, folder: Path) -> None:
-    """Make the folders, for the user alone, and keep git out of them: what was published once stays so."""
-    if not keys.exists():
-        keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError), (keys / ".gitignore").open("x") as file:
-        file.write(_IGNORE_ALL)
-    folder.mkdir(mode=0o700, exist_ok=True)
+def _complete(keys: Path, guest: str, kind: str) -> None:
+    """Make the pair of keys, or its public one, if it is missing."""
+    secret, public = (keys / guest / name for name in names([kind]))
+    if not secret.exists():
+        if _is_there(public):
+            raise _half(secret, public, guest)
+        _generate(keys, guest, kind)
+    if not _is_there(public):
+        _derive(keys, guest, kind)
 
 
-def _generate(folder: Path, guest: str, kind: str) -> None:
-    """A pair of keys; what is seen of it under its final names is whole, and on the disk."""
-    draft = folder / f".draft-{secrets.token_hex(4)}"
-    draft.mkdir(mode=0o700)
+def _is_there(public: Path) -> bool:
+    """Whether there is a public key; an empty file says nothing that could be lost."""
+    return public.exists() and public.stat().st_size > 0
+
+
+def _generate(keys: Path, guest: str, kind: str) -> None:
+    """A pair of keys, the private one first; each is whole, and on the disk, as soon as it has its final name."""
+    with _draft(keys, guest) as draft:
+        process.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", guest, "-f", draft / names([kind])[0]])
+        for name in names([kind]):
+            _publish(draft / name, keys / guest)
+
+
+def _derive(keys: Path, guest: str, kind: str) -> None:
+    """The public key of a private one that is there."""
+    name, public = names([kind])
+    _check_private(keys / guest / name)
+    with _draft(keys, guest) as draft:
+        (draft / public).write_text(_derived(keys / guest / name), encoding="utf-8")
+        (keys / guest / public).unlink(missing_ok=True)  # it is empty
+        _publish(draft / public, keys / guest)
+
+
+@contextmanager
+def _draft(keys: Path, guest: str) -> Iterator[Path]:
+    """A folder for drafts of the guest's keys, where sweep() finds it if this process is killed."""
+    apart = keys.stat().st_dev != (keys / guest).stat().st_dev
+    folder = (keys / guest if apart else keys) / f".{guest}.draft-{secrets.token_hex(4)}"
+    folder.mkdir(mode=0o700)
     try:
-        private, public = names([kind])
-        process.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", guest, "-f", draft / private])
-        for name in (private, public):
-            descriptor = os.open(draft / name, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        for name in (private, public):
-            (draft / name).rename(folder / name)
-        sync_directory(folder)
+        yield folder
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(draft: Path, folder: Path) -> None:
+    descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    with suppress(FileExistsError):  # another run, with another build/, was faster
+        rename_new(draft, folder / draft.name)
+    sync_directory(folder)
+
+
+@contextmanager
+def _lock(keys: Path, operation: int) -> Iterator[None]:
+    """Have the lock on drafts in `keys` for the block: a shared one to make them, else to remove them.
+
+    Raises BlockingIOError if `operation` says not to wait, see flock(2).
+    """
+    descriptor = os.open(keys / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, operation)
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that another thread starts has a copy for a moment
+    finally:
+        os.close(descriptor)
 
 
 def _checked(folder: Path, kind: str) -> str:
     """The public key of a pair that is sound."""
-    private, public = (folder / name for name in names([kind]))
-    if private.stat().st_mode & 0o077:
-        raise GuestfarmError(f"{private}: others may read this private key", f"chmod 600 {private}")
-    derived = process.run(["ssh-keygen", "-y", "-P", "", "-f", private]).stdout.split()[:2]
+    secret, public = (folder / name for name in names([kind]))
+    _check_private(secret)
+    private.check_links(public)
+    derived = _derived(secret).split()[:2]
     written = public.read_text(errors="replace").split()[:2]
     if derived != written:
         raise GuestfarmError(
-            f"{public} does not belong to the private key beside it", f"see ssh-keygen -y -f {private}"
+            f"{public} does not belong to the private key beside it",
+            f"see ssh-keygen -y -f {shlex.quote(str(secret))}",
         )
     return " ".join(derived)
 
 
-def _half(private: Path, public: Path) -> GuestfarmError:
-    if private.exists():
-        return GuestfarmError(
-            f"{public} is missing, and its private key is there",
-            f"derive it: ssh-keygen -y -f {private} >{public}",
-        )
+def _check_private(secret: Path) -> None:
+    private.check_owner(secret)
+    if secret.stat().st_mode & 0o077:
+        raise GuestfarmError(f"{secret}: others may read this private key", f"chmod 600 {shlex.quote(str(secret))}")
+
+
+def _derived(secret: Path) -> str:
+    """The public key of a private one, with its comment."""
+    return process.run(["ssh-keygen", "-y", "-P", "", "-f", secret]).stdout
+
+
+def _half(secret: Path, public: Path, guest: str) -> GuestfarmError:
+    place = shlex.quote(str(secret))
     return GuestfarmError(
-        f"{private} is missing, and its public key is there",
-        f"bring it back, or remove {public} to have both made anew",
+        f"{secret} is missing, and its public key is there, by which the guest may be known",
+        f"bring it back, as from the guest's disk: doit get {guest} /etc/ssh/{secret.name} {place}; "
+        f"or have a new pair made: rm {shlex.quote(str(public))}",
     )

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import BinaryIO, NoReturn
 
 from pipeline import process
+from pipeline.image.files.private import open_log
 from pipeline.qemu import console
 from pipeline.qemu.machine import Machine
 
@@ -111,7 +112,7 @@ class _Watch:
         begun = monotonic()
         self._deadline = begun + self._limits.seconds
         session = self._session
-        with log.open("wb") as file, self._selector, self._powered_on(file) as (running, report):
+        with os.fdopen(open_log(log), "wb") as file, self._selector, self._powered_on(file) as (running, report):
             first = _FIRST_WORD if session.accelerator == "kvm" else self._limits.seconds
             is_up = self._listen(lambda: bool(session.console.strip()), first) and self._listen(self._is_up)
             session.seconds = monotonic() - begun

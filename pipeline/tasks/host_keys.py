@@ -16,6 +16,7 @@ from pipeline.guestos import known_hosts
 from pipeline.image.files.publish import publish_text
 from pipeline.inputs import host_keys
 from pipeline.model.guest import Guest
+from pipeline.tasks import ownership
 from pipeline.tasks.site import Site
 
 _PUBLIC = "ssh_host_keys.pub"
@@ -45,7 +46,7 @@ def tasks(site: Site) -> Tasks:
             yield artifact(
                 guest.name,
                 f"{guest.name}'s SSH host keys: {', '.join(kinds)}",
-                partial(_make, site.keys, guest.name, kinds, target),
+                partial(_make, site, guest.name, kinds, target),
                 guest=guest.name,
                 targets=[target],
                 inputs={
@@ -77,8 +78,9 @@ def trust(site: Site) -> Tasks:
         )
 
 
-def _make(keys: Path, guest: str, kinds: Sequence[str], target: str) -> None:
-    publish_text(Path(target), "".join(f"{key}\n" for key in host_keys.make(keys, guest, kinds)))
+def _make(site: Site, guest: str, kinds: Sequence[str], target: str) -> None:
+    ownership.claim_keys(site)
+    publish_text(Path(target), "".join(f"{key}\n" for key in host_keys.make(site.keys, guest, kinds)))
 
 
 def _stamps(keys: Path, guest: str, kinds: Sequence[str]) -> list[Json]:

@@ -11,22 +11,27 @@ from pipeline.inputs.files import read
 from pipeline.inputs.tree import walk
 from pipeline.model.farm import Farm, Note
 from pipeline.model.file import TreeItem
-from pipeline.tasks import master
+from pipeline.tasks import master, ownership
 from pipeline.tasks.site import Site
 
 
 def load() -> Site:
     """The farm that the user's guest list describes, and the folder to build it in.
 
-    They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. Problems with
-    the list are shown, and end doit; warnings do not. A list that was read before, all that it depends on being the
-    same, is read again only when something is to be built.
+    They are guests.yaml and build/ beside dodo.py, or others: `doit guests=site.yaml build=/srv/farm`. SSH host keys
+    are in keys/ beside the list, or another folder: `doit keys=/srv/keys`. Problems with the list are shown, and end
+    doit, and so does a folder that is another farm's; warnings do not. A list that was read before, all that it
+    depends on being the same, is read again only when something is to be built.
     """
-    loading = _Loading(path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute())
+    path = path_variable("guests", "guests.yaml")
+    keys = path_variable("keys", str(path.absolute().parent / "keys")).absolute()
+    loading = _Loading(path, path_variable("build", "build").absolute(), keys)
     catalogue = loading.catalogue
     if not catalogue.is_known:
         notes: list[Note] = [*loading.farm.warnings, *loading.farm.driver_needs]
-        catalogue.note_list(loading.files, notes)
+        catalogue.note_list(loading.farm.name, loading.files, notes)
+    with user_errors():
+        ownership.check(loading.site, catalogue.farm)
     show_warnings(master.warnings(loading.site, catalogue.warnings))
     use(catalogue)
     return loading.site
@@ -35,15 +40,17 @@ def load() -> Site:
 class _Loading:
     """How the site is loaded."""
 
-    def __init__(self, path: Path, build: Path) -> None:
+    def __init__(self, path: Path, build: Path, keys: Path) -> None:
         self._path = path
         located(path.absolute().parent)
+        self._keys = keys
+        """The folder of SSH host keys, which are the user's own, as the list is."""
         self._build = build
         self.files: list[Path] = []
         """What was looked at to find mistakes, besides the list."""
         with user_errors():
             self._text = guestlist.text_of(path)
-        self.catalogue = Catalogue(build / "catalogue", (str(path), str(build)), self._text.encode())
+        self.catalogue = Catalogue(build / "catalogue", (str(path), str(build), str(keys)), self._text.encode())
         self.site = Site(lambda: self.farm, build, self._keys)
 
     @cached_property
@@ -51,11 +58,6 @@ class _Loading:
         """The farm, without mistakes: these are shown, and end doit."""
         with user_errors():
             return self._load()
-
-    @property
-    def _keys(self) -> Path:
-        """The folder of SSH host keys, which are the user's own, as the list is."""
-        return self._path.absolute().parent / "keys"
 
     def _load(self) -> Farm:
         found = self._read()

@@ -172,7 +172,7 @@ def _from_tar(rootfs: Path, target: Path) -> None:
 
 def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
     seen = Digest()
-    with publish(rootfs) as draft, draft.open("xb") as file:
+    with publish(rootfs) as draft, draft.open("r+b") as file:
         tar.write(seen.watch(directory.entries(folder)), file)
     _publish(target, seen.contents())
 
@@ -188,7 +188,7 @@ def _from_cloud(disk: Path, rootfs: Path, target: Path) -> None:
 
 def _from_opened(opened: Callable[[Path], AbstractContextManager[Layer]], rootfs: Path, target: Path) -> None:
     seen = Digest()
-    with publish(rootfs) as draft, opened(draft) as files, draft.open("xb") as file:
+    with publish(rootfs) as draft, opened(draft) as files, draft.open("r+b") as file:
         tar.write(seen.watch(files), file)
     _publish(target, seen.contents())
 

@@ -61,6 +61,11 @@ class Site:
         """The masters whose own kernel guests boot."""
         return tuple(dict.fromkeys(guest.base.master for guest in self.guests if guest.host_kernel is None))
 
+    @property
+    def has_host_keys(self) -> bool:
+        """Whether guests have SSH host keys before they boot."""
+        return any(guest.host_keys for guest in self.guests)
+
     def kernel_needs(self, master: Master) -> tuple[KernelNeed, ...]:
         """What the master's own kernel has to be built with, for guests that boot it directly."""
         needs = {

@@ -1,5 +1,6 @@
 """SSH host keys: made once, known before the first boot, and never lost or shown."""
 
+import shlex
 import shutil
 import stat
 from collections.abc import Callable
@@ -138,8 +139,45 @@ def test_nobody_gets_to_see_them(farm: Workshop) -> None:
     assert not [text for text in [*texts, shown.encode()] if b"PRIVATE KEY" in text or secret in text]
 
 
+KILLED = """\
+import os, pathlib, signal
+link = pathlib.Path.hardlink_to
+def killed(path, target):
+    if path.name == "ssh_host_ecdsa_key.pub":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return link(path, target)
+pathlib.Path.hardlink_to = killed
+"""
+
+
+def test_killed_between_the_two_names_of_a_pair(farm: Workshop) -> None:
+    hook = farm.folder / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(KILLED)
+    shutil.rmtree(farm.folder / "keys/deb01")
+    assert farm.doit(check=False, environment={"PYTHONPATH": str(hook)}).code == -9
+    half = keys(farm)
+    assert "ssh_host_ecdsa_key" in half
+    assert "ssh_host_ecdsa_key.pub" not in half
+    assert "keys:deb01" in farm.doit().executed
+    assert keys(farm).items() > half.items()
+    assert list((farm.folder / "keys").rglob("*draft*")) == []
+
+
 def lose_public(folder: Path) -> None:
     (folder / "ssh_host_ecdsa_key.pub").unlink()
+
+
+def empty_public(folder: Path) -> None:
+    (folder / "ssh_host_ecdsa_key.pub").write_text("")
+
+
+@pytest.mark.parametrize("spoil", [lose_public, empty_public])
+def test_a_public_key_is_made_of_the_private_one(farm: Workshop, spoil: Callable[[Path], None]) -> None:
+    before = keys(farm)
+    spoil(farm.folder / "keys/deb01")
+    farm.doit()
+    assert keys(farm) == before
 
 
 def lose_private(folder: Path) -> None:
@@ -161,8 +199,7 @@ def damage(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lose_public, "_ecdsa_key.pub is missing, and its private key is there; derive it: ssh-keygen -y -f"),
-        (lose_private, "_ecdsa_key is missing, and its public key is there; bring it back, or remove"),
+        (lose_private, "_ecdsa_key is missing, and its public key is there, by which the guest may be known; bring it"),
         (open_to_others, "others may read this private key; chmod 600"),
         (mix_up, "does not belong to the private key beside it"),
         (damage, "ssh-keygen failed with exit code"),
@@ -177,3 +214,12 @@ def test_keys_that_are_not_sound(farm: Workshop, spoil: Callable[[Path], None], 
     assert "Traceback" not in run.output
     unchanged = "ssh_host_ed25519_key"
     assert keys(farm)[unchanged] == before[unchanged]
+
+
+def test_a_private_key_comes_back_from_the_disk(farm: Workshop) -> None:
+    before = keys(farm)
+    lose_private(farm.folder / "keys/deb01")
+    hint = farm.doit(check=False).output.partition("as from the guest's disk: ")[2].partition(";")[0]
+    farm.doit(*shlex.split(hint)[1:])
+    farm.doit()
+    assert keys(farm) == before

@@ -95,6 +95,7 @@ def notes() -> Sequence[Problem | DriverNeed]:
 def keep() -> None:
     """Keep what creators have listed for later runs; there is a folder to build in now."""
     if _loading.catalogue:
+        _loading.catalogue.sweep()
         _loading.catalogue.save()
 
 

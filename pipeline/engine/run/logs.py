@@ -1,5 +1,6 @@
 """Logs: for each task what its programs printed and how it failed, and for the last run when each task ran."""
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from doit.globals import Globals
 
 from pipeline import process
 from pipeline.engine.run import output_lock
+from pipeline.errors import ImageError
+from pipeline.image.files.private import open_log
 from pipeline.process import Log
 
 LAST_RUN = "last-run.jsonl"
@@ -62,9 +65,10 @@ def recorded(task: str) -> Iterator[Log]:
 
 
 class LogFile:
-    """A file that is made only when something is written to it; most tasks run no program.
+    """A file for its owner alone that is made only when something is written to it; most tasks run no program.
 
-    A disk that is full takes no logs, which is no reason to fail: what there is no room for is lost.
+    A disk that is full takes no logs, which is no reason to fail: what there is no room for is lost. So is what would
+    go to where another user's link leads.
     """
 
     def __init__(self, path: Path, task: str | None = None) -> None:
@@ -81,10 +85,10 @@ class LogFile:
             with suppress(OSError), output_lock.turn():  # the run itself prints, too, and finds out that it cannot
                 sys.stdout.writelines(f"{self._task}: {line}\n" for line in text.splitlines())
                 sys.stdout.flush()
-        with suppress(OSError):
+        with suppress(OSError, ImageError):
             if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
+                descriptor = open_log(self._path)
+                self._file = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
             self._file.write(text)
         return len(text)
 

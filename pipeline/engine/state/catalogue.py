@@ -22,6 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipeline.errors import ImageError
+from pipeline.image.files.private import check_owner
 from pipeline.model.farm import Note
 
 _PACKAGE = Path(__file__).parents[2]
@@ -61,7 +63,9 @@ class Catalogue:
         self._unsaved: dict[str, bytes] = {}
         self._basis = _digest(repr((versions, str(Path.cwd()), list(_stamps(_PACKAGE)), basis)).encode())
         self._text = _digest(text)
-        known, files, warnings = self._load("list", self._basis) or (None, [], b"")
+        known, files, warnings, farm = self._load("list", self._basis) or (None, [], b"", "")
+        self.farm: str = farm
+        """The name of the farm, once its list was read."""
         self._files: list[tuple[str, Any]] = files
         is_good = known is not None and all(_stamp(path) == stamp for path, stamp in files)
         self.is_known = is_good and known == self._text
@@ -70,12 +74,13 @@ class Catalogue:
         """What was found in the list that is, or depending on masters may be, a mistake."""
         self._entries: dict[str, list[Entry] | None] = {}
 
-    def note_list(self, files: Iterable[Path], warnings: Sequence[Note]) -> None:
-        """Note that the list has no mistakes, but for `warnings`, and the `files` that were looked at to know that."""
+    def note_list(self, farm: str, files: Iterable[Path], warnings: Sequence[Note]) -> None:
+        """Note that the list of `farm` has no mistakes, but for `warnings`, and the `files` that tell so."""
+        self.farm = farm
         self._files = [(str(path), _stamp(str(path))) for path in files]
         self.is_known = True
         self.warnings = warnings
-        self._save("list", self._basis, (self._text, self._files, pickle.dumps(warnings)))
+        self._save("list", self._basis, (self._text, self._files, pickle.dumps(warnings), farm))
 
     def entries(self, group: str, source: str) -> list[Entry] | None:
         """The artifacts of the `group` that a function in the file `source` lists, if that is known."""
@@ -108,16 +113,28 @@ class Catalogue:
         for name, data in self._unsaved.items():
             draft = self._folder / f".{name}-{secrets.token_hex(4)}"
             try:
+                self._check_owner()
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(_digest(data))
                     file.write(data)
                 draft.rename(self._folder / name)
-            except OSError:
+            except (OSError, ImageError):
                 with suppress(OSError):
                     draft.unlink()
         self._unsaved.clear()
+
+    def sweep(self) -> None:
+        """Remove what killed commands left. One that is at work meanwhile keeps nothing then, which does no harm."""
+        with suppress(OSError, ImageError):
+            self._check_owner()
+            for draft in self._folder.glob(".*"):
+                draft.unlink(missing_ok=True)
+
+    def _check_owner(self) -> None:
+        check_owner(self._folder.parent)
+        check_owner(self._folder)
 
     def _load_entries(self, group: str, key: bytes) -> list[Entry] | None:
         found = self._load(f"group-{group}", key)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire, release
-from pipeline.image.files.publish import make_folder
+from pipeline.image.files.private import make_folder
 
 
 class BuildLock:

@@ -16,7 +16,7 @@ from pipeline.engine.state.anchors import Anchors
 from pipeline.engine.state.lock import BuildLock
 from pipeline.engine.state.record import DIGESTS, RECORD, Stamp
 from pipeline.errors import GuestfarmError
-from pipeline.image.files.publish import make_folder
+from pipeline.image.files.private import make_folder
 from pipeline.image.files.sparse import NEXT_TO_NOTHING, free_space
 
 _LAST_KEY = "deps:"

@@ -77,7 +77,7 @@ def build(target: Path, settings: Settings, *, root_size: int | None) -> None:
 
 
 def write(file: Path, settings: Settings, *, root_size: int | None, shown: Path | None = None) -> None:
-    """Make a header in the new `file`, which is no artifact; errors name `shown`. Else as build()."""
+    """Make a header in `file`, a new one or an empty draft, no artifact; errors name `shown`. Else as build()."""
     uefi = settings.uefi
     if root_size is not None and root_size > MOST:
         raise ImageError(

@@ -1,10 +1,10 @@
 """FAT file systems, by the programs of dosfstools and mtools: the same settings and files give the same bytes."""
 
-import os
 from pathlib import Path
 
 from pipeline import process
 from pipeline.errors import ImageError
+from pipeline.image.files import sparse
 from pipeline.image.layer.entries import EPOCH
 
 _ENVIRONMENT = {"SOURCE_DATE_EPOCH": str(EPOCH), "MTOOLSRC": "/dev/null"}
@@ -18,12 +18,12 @@ def check_programs(purpose: str) -> None:
 
 
 def create(image: Path, size: int, label: str, volume_id: int | None = None) -> None:
-    """Make the file `image` of `size` bytes, up to some megabytes, with an empty FAT12 file system.
+    """Make `image`, a new file or an empty draft, of `size` bytes with an empty FAT12 file system.
 
-    Nobody but its owner can read it. The label keeps its case; `volume_id` has 32 bits. Raises OSError or ProcessError.
+    It has up to some megabytes, and its owner alone can read it. The label keeps its case; `volume_id` has 32 bits.
+    Raises OSError or ProcessError.
     """
-    image.touch(0o600, exist_ok=False)
-    os.truncate(image, size)
+    sparse.create(image, size)
     named = ["-n", label, *(["-i", f"{volume_id:08x}"] if volume_id is not None else [])]
     process.run(["mkfs.vfat", "-F", "12", "--invariant", *named, image], environment=_ENVIRONMENT)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ImageError
 from pipeline.image.disk import fat
+from pipeline.image.files import private
 from pipeline.image.files.publish import SECRET, publish
 from pipeline.image.layer.entries import EPOCH
 from pipeline.model.sizes import MIB, approximate_size
@@ -49,7 +50,7 @@ def _put(draft: Path, name: str, data: bytes) -> None:
     # Under a draft's name, so that what a killed run leaves behind, which has secrets in it, is swept away.
     file = draft.with_name(f"{draft.name}-{name}")
     try:
-        file.touch(0o600, exist_ok=False)
+        private.create(file)
         file.write_bytes(data)
         os.utime(file, (EPOCH, EPOCH))
         fat.copy(draft, file, f"/{name}")

@@ -7,9 +7,10 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
+from typing import IO
 
-from pipeline.image.files import sparse
+from pipeline.image.files import private, sparse
 
 _FICLONE = 0x40049409
 """_IOW(0x94, 9, int) of linux/fs.h; see ioctl_ficlone(2)."""
@@ -22,14 +23,13 @@ _CHUNK = 1 << 22
 
 
 def clone(source: Path, target: Path, *, allocate: bool = False) -> None:
-    """Make `target`, which must not exist, a copy of `source`: by reflink if possible, else of the data between holes.
+    """Copy `source` to `target`, a new file or an empty draft: by reflink if possible, else the data between holes.
 
     With `allocate` the copy has all of its space for itself from the start; so its blocks are not shared, because a
     write to a shared block needs a new one, which a full disk no longer has. Raises OSError, such as when the disk is
     full.
     """
-    with source.open("rb") as reader, target.open("xb") as writer:
-        os.fchmod(writer.fileno(), 0o600)
+    with source.open("rb") as reader, os.fdopen(private.open_empty(target), "r+b") as writer:
         if not allocate and _reflink(reader.fileno(), writer.fileno()):
             return
         size = os.fstat(reader.fileno()).st_size
@@ -62,14 +62,19 @@ def append(source: Path, target: Path, *, allocate: bool = False) -> None:
 def shares_blocks(folder: Path) -> bool:
     """Whether clones in `folder`, or where it will be, share their blocks. It is tried out, with two empty files."""
     folder = sparse.standing(folder)
-    with NamedTemporaryFile(dir=folder) as source, NamedTemporaryFile(dir=folder) as target:
+    with _probe(folder) as source, _probe(folder) as target:
         return _reflink(source.fileno(), target.fileno())
 
 
 def can_share(source: Path, folder: Path) -> bool:
     """Whether a clone of `source` in `folder` would share its blocks. It is tried out. Raises OSError."""
-    with source.open("rb") as reader, NamedTemporaryFile(dir=folder) as target:
+    with source.open("rb") as reader, _probe(folder) as target:
         return _reflink(reader.fileno(), target.fileno())
+
+
+def _probe(folder: Path) -> IO[bytes]:
+    """An empty file without a name; where a file system has no such, it has one for a moment, that of a draft."""
+    return TemporaryFile(dir=folder, prefix=".probe.draft-")
 
 
 def data_runs(descriptor: int, size: int) -> Iterator[tuple[int, int]]:

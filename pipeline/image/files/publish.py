@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from pipeline.errors import GuestfarmError, ImageError
+from pipeline.image.files import private
+from pipeline.image.files.private import sync_directory
 from pipeline.image.files.sparse import NEXT_TO_NOTHING, allocate, free_space, space
 from pipeline.image.files.usage import check_unused
 from pipeline.model.sizes import approximate_size
@@ -22,6 +24,10 @@ SECRET = 0o400
 """Artifacts are read-only: nobody writes to one by accident. Root disks hold password hashes and private keys."""
 
 _DRAFT = ".draft-"
+_NO_MORE_NAMES = (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP)
+"""What link(2) says where a file system has no hard links, or no more of them for a file."""
+_UNWRITTEN = 0
+"""The time of a draft that was not written to, in nanoseconds."""
 
 _time: ContextVar[int | None] = ContextVar("time", default=None)
 
@@ -45,17 +51,21 @@ def publish(
 ) -> Iterator[Path]:
     """A draft beside `target` to be filled by the block, then synced to the disk and renamed to `target` in one step.
 
+    The draft is an empty file that its owner alone can read; `target` has the `mode`, whatever the umask.
     If the block or the disk fails, the draft goes and `target` stays what it was. Raises ImageError if the disk fails,
-    or if somebody is using `target`. `room` is about how many bytes the draft will take, to tell how many are missing.
-    With `allocated`, it gets its whole space at its end: e2fsprogs (seen: 1.47.2) zero by punching holes, whatever they
-    are told.
+    if somebody is using `target`, or if another user has put a link on the way to it. `room` is about how many bytes
+    the draft will take, to tell how many are missing. With `allocated`, it gets its whole space at its end: e2fsprogs
+    (seen: 1.47.2) zero by punching holes, whatever they are told.
     """
     draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
     try:
         check_unused(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(target.parent)
         try:
+            private.create(draft)
+            os.utime(draft, ns=(_UNWRITTEN, _UNWRITTEN))
             yield draft
+            _check_written(draft, target)
             if allocated:
                 allocate(draft)
             _sync(draft, mode)
@@ -90,19 +100,61 @@ def publish_text(target: Path, text: str, *, mode: int = PUBLIC, sync_name: bool
         draft.write_text(text, encoding="utf-8")
 
 
+def publish_new_text(target: Path, text: str, *, mode: int = 0o644) -> None:
+    """Publish a file of `text` under a name that nothing has: else raise FileExistsError.
+
+    Raises OSError and ImageError as publish().
+    """
+    private.make_folder(target.parent)
+    draft = target.with_name(f".{target.name}{_DRAFT}{secrets.token_hex(4)}")
+    try:
+        private.create(draft)
+        draft.write_text(text, encoding="utf-8")
+        _sync(draft, mode)
+        rename_new(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_directory(target.parent)
+
+
 def publish_link(target: Path, source: Path, *, sync_name: bool = True) -> None:
     """Publish another name for the published `source`, or a copy where the file system gives it no more names."""
     with publish(target, mode=PUBLIC, sync_name=sync_name) as draft:
+        draft.unlink()
         try:
             draft.hardlink_to(source)
         except OSError as error:
-            if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP):
+            if error.errno not in _NO_MORE_NAMES:
                 raise
+            private.create(draft)
             draft.write_bytes(source.read_bytes())
 
 
+def rename_new(draft: Path, target: Path) -> None:
+    """Give `draft` the name `target`, which nothing has: else raise FileExistsError. The name is yet to be synced."""
+    try:
+        target.hardlink_to(draft)
+    except OSError as error:
+        if error.errno not in _NO_MORE_NAMES:
+            raise
+        if target.exists() or target.is_symlink():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from error
+        draft.rename(target)
+    else:
+        draft.unlink()
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file of this name is a draft, or was made beside one by what fills it."""
+    return name.startswith(".") and _DRAFT in name
+
+
 def sweep(folder: Path) -> None:
-    """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile."""
+    """Remove the drafts that a killed run left in `folder`; nobody may be publishing there meanwhile.
+
+    Raises OSError, and ImageError if another user has made a link of the folder.
+    """
+    private.check_links(folder)
     for draft in folder.glob(f".*{_DRAFT}*"):
         shutil.rmtree(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink()
 
@@ -111,6 +163,12 @@ def sweep_for(target: Path) -> None:
     """Remove the drafts that a killed run left for `target`; nobody may be publishing it meanwhile."""
     for draft in target.parent.glob(f".{glob.escape(target.name)}{_DRAFT}*"):
         draft.unlink()
+
+
+def _check_written(draft: Path, target: Path) -> None:
+    status = draft.stat()
+    if status.st_size == 0 and status.st_mtime_ns == _UNWRITTEN:
+        raise ImageError(f"{target}: nothing was written to it")
 
 
 def _is_full(error: Exception, folder: Path) -> bool:
@@ -144,21 +202,3 @@ def date(descriptor: int) -> None:
     time = _time.get()
     if time is not None and os.fstat(descriptor).st_mtime_ns != time:
         os.utime(descriptor, ns=(time, time))
-
-
-def make_folder(path: Path) -> None:
-    """Make the directory `path`, and those above it that are missing; their names are on the disk. Raises OSError."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the names in the directory `path` are on the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

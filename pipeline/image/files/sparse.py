@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pipeline.image.files import private
+
 RECIPE = 1
 """Raise it when the same size gives another image: what was made by an older recipe is stale."""
 
@@ -11,8 +13,11 @@ NEXT_TO_NOTHING = 1 << 16
 
 
 def create(image: Path, size: int) -> None:
-    """Make a new sparse `image` of `size` bytes, which takes no space until it is written to."""
-    descriptor = os.open(image, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Make a sparse `image` of `size` bytes, which takes no space until it is written to.
+
+    It is a new file, or an empty draft. Raises OSError.
+    """
+    descriptor = private.open_empty(image)
     try:
         os.ftruncate(descriptor, size)
     finally:

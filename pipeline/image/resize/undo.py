@@ -30,7 +30,7 @@ from typing import Any
 from pipeline.errors import ImageError
 from pipeline.image.ext import e2fsprogs, superblock
 from pipeline.image.files import blkid, sparse
-from pipeline.image.files.publish import sync_directory
+from pipeline.image.files.private import sync_directory
 from pipeline.image.resize import overwritten
 
 _UNDO, _BEFORE = "undo", "before.json"

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pipeline import process
 from pipeline.errors import GuestfarmError, MasterError
 from pipeline.image import ext
+from pipeline.image.files import private
 from pipeline.image.layer.entries import Content, Entry, File, HardLink, Layer, text
 from pipeline.image.sources import inspection
 
@@ -75,6 +76,7 @@ def _root(disk: Path, beside: Path) -> Iterator[Layer]:
     # Named like the file, so that what a killed run leaves is found by publish.sweep().
     with TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}-root-") as folder:
         archive = Path(folder, "root.tar")
+        private.create(archive)
         inspection.pack(disk, archive)
         yield inspection.entries(archive)
 

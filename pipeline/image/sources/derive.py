@@ -42,7 +42,7 @@ class Changes:
 
 
 def build(parent: Layer, contents: Contents, changes: Changes, target: Path) -> None:
-    """Make `target`, a new tar file, of `parent`, which must have these `contents`: the same tar for the same packages.
+    """Make `target`, an empty file, of `parent`, which must have these `contents`: the same tar for the same packages.
 
     Programs of the parent run, in a chroot, in a user namespace unless we are root. Raises ProcessError, and ImageError
     when the parent is no longer what it was.

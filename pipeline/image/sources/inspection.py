@@ -33,7 +33,7 @@ _OF_THE_FILESYSTEM: Final = ("trusted.SGI_ACL_", "btrfs.")
 
 
 def pack(disk: Path, archive: Path) -> None:
-    """Write to `archive`, a new tar file, the root file system on the raw `disk`, and what its fstab mounts below it.
+    """Write to `archive`, an empty file, a tar file of the root on the raw `disk`, and what its fstab mounts below it.
 
     What is changed where journals are replayed is written beside `archive`; `disk` stays as it is. Raises MasterError.
     """

@@ -35,9 +35,9 @@ class Packages:
 
 
 def build(packages: Packages, tar: Path) -> None:
-    """Make `tar`, a new file, of Debian's packages: the same tar for the same packages. Works as root and as a user.
+    """Make `tar`, an empty file, of Debian's packages: the same tar for the same packages.
 
-    Raises ProcessError.
+    Works as root and as a user. Raises ProcessError.
     """
     options = [f"--variant={packages.variant}", "--format=tar", '--aptopt=Acquire::Languages "none"']
     options += [f"--include={name}" for name in packages.include]

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import ImageError, ProcessError
 from pipeline.image.files.publish import PROGRAM, PUBLIC, SECRET, publish, publish_link, publish_text, sweep
+from tests.machine import need_root
 
 pytestmark = pytest.mark.unit
 
@@ -75,8 +76,49 @@ def test_a_missing_source_is_named(tmp_path: Path) -> None:
 
 
 def test_a_draft_that_nobody_wrote(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=f"^{tmp_path}/a: No such file or directory$"), publish(tmp_path / "a"):
+    with pytest.raises(ImageError, match=f"^{tmp_path}/a: nothing was written to it$"), publish(tmp_path / "a"):
         pass
+    publish_text(tmp_path / "a", "")
+    assert (tmp_path / "a").read_bytes() == b""
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_draft_is_for_its_owner_alone(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        with publish(tmp_path / "new/a", mode=PUBLIC) as draft:
+            modes = [draft.stat().st_mode & 0o777]
+            draft.write_text("x")
+            modes.append(draft.stat().st_mode & 0o777)
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o600]
+    assert (tmp_path / "new/a").stat().st_mode & 0o777 == PUBLIC
+    assert (tmp_path / "new").stat().st_mode & 0o022 == 0
+
+
+def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
+    need_root()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "folder").symlink_to("theirs")
+    (tmp_path / "mine").symlink_to(tmp_path / "folder")
+    publish_text(tmp_path / "mine/a", "followed")
+    os.chown(tmp_path / "folder", 65534, 65534, follow_symlinks=False)
+    for place in ("folder/a", "folder/new/a", "mine/a"):
+        with pytest.raises(ImageError, match=f"^{tmp_path}/folder: a symbolic link that belongs to user 'nobody'"):
+            publish_text(tmp_path / place, "not followed")
+    with pytest.raises(ImageError):
+        sweep(tmp_path / "folder")
+    assert {path.name: path.read_text() for path in (tmp_path / "theirs").iterdir()} == {"a": "followed"}
+    os.chown(tmp_path, 65534, 65534)  # whose link it is made the folder, too
+    publish_text(tmp_path / "folder/b", "followed")
+
+
+def test_links_without_an_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(ImageError, match=r"Too many levels of symbolic links|File exists"):
+        publish_text(tmp_path / "a/file", "")
 
 
 def test_where_a_file_is_in_the_way_of_the_folder(tmp_path: Path) -> None:

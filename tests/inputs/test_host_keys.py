@@ -1,0 +1,152 @@
+"""Host keys: killed at each step, what is there stays, and the next time they are completed."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import GuestfarmError
+from pipeline.image.files import publish
+from pipeline.inputs import host_keys
+from tests.machine import need_programs, run
+
+pytestmark = pytest.mark.unit
+
+KINDS = ("ed25519", "ecdsa")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    """`function`, by whose n-th call the process is killed; n is what is in `left`."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    return call
+
+
+def made_until_killed(keys: Path, step: int) -> bool:
+    """Make keys, in a process that is killed by the step that has this number; whether that was reached."""
+    child = os.fork()
+    if child == 0:
+        left = [step]
+        for name in ("mkdir", "rename", "hardlink_to", "unlink"):
+            setattr(Path, name, counted(getattr(Path, name), left))
+        os.fsync = counted(os.fsync, left)
+        os.rmdir = counted(os.rmdir, left)
+        os.unlink = counted(os.unlink, left)
+        try:
+            host_keys.make(keys, "deb01", KINDS)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+@pytest.mark.parametrize("earlier", [[], ["ed25519"]], ids=["the first keys", "a key more"])
+def test_killed_at_each_step(earlier: list[str], tmp_path: Path) -> None:
+    need_programs("ssh-keygen")
+    step, halves = 1, 0
+    while True:
+        keys = tmp_path / str(step)
+        folder = keys / "deb01"
+        if earlier:
+            host_keys.make(keys, "deb01", earlier)
+        before = contents(folder)
+        was_killed = made_until_killed(keys, step)
+        left = contents(folder)
+        assert left.items() >= before.items()
+        private = {name: data for name, data in left.items() if name.endswith("_key")}
+        halves += any(f"{name}.pub" not in left for name in private)
+        host_keys.sweep(keys, ["deb01"]) if keys.exists() else None
+        public = host_keys.make(keys, "deb01", KINDS)
+        assert contents(folder).items() >= left.items(), "what has its name is never replaced"
+        assert sorted(contents(folder)) == sorted(host_keys.names(KINDS))
+        assert [run("ssh-keygen", "-y", "-f", folder / f"ssh_host_{kind}_key").split()[:2] for kind in KINDS] == [
+            key.split() for key in public
+        ]
+        assert list(keys.rglob("*draft*")) == []
+        if not was_killed:
+            break
+        step += 1
+    assert step > 10
+    assert halves
+
+
+def test_a_public_key_has_its_comment_again(tmp_path: Path) -> None:
+    need_programs("ssh-keygen")
+    host_keys.make(tmp_path / "keys", "deb01", KINDS)
+    before = contents(tmp_path / "keys/deb01")
+    (tmp_path / "keys/deb01/ssh_host_ed25519_key.pub").unlink()
+    host_keys.make(tmp_path / "keys", "deb01", KINDS)
+    assert contents(tmp_path / "keys/deb01") == before
+
+
+def test_another_run_makes_the_same_keys_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_programs("ssh-keygen")
+    keys, link = tmp_path / "keys", Path.hardlink_to
+    found: list[list[str]] = []
+
+    def link_later(path: Path, target: Path) -> None:
+        monkeypatch.setattr(Path, "hardlink_to", link)
+        found.append(host_keys.make(keys, "deb01", KINDS))
+        link(path, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", link_later)
+    assert [host_keys.make(keys, "deb01", KINDS)] == found
+
+
+def test_drafts_of_a_run_that_is_at_work_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_programs("ssh-keygen")
+    keys, link = tmp_path / "keys", Path.hardlink_to
+    swept: list[int] = []
+
+    def link_after_a_sweep(path: Path, target: Path) -> None:
+        host_keys.sweep(keys, ["deb01"])
+        swept.append(len(list(keys.glob(".*draft*"))))
+        link(path, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", link_after_a_sweep)
+    host_keys.make(keys, "deb01", KINDS)
+    assert swept
+    assert all(swept)
+
+
+def test_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_programs("ssh-keygen")
+
+    def refuse(*_: object) -> None:
+        raise OSError(publish._NO_MORE_NAMES[-1], "none here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    made = host_keys.make(tmp_path / "keys", "deb01", KINDS)
+    assert host_keys.make(tmp_path / "keys", "deb01", KINDS) == made
+    (tmp_path / "draft").write_text("")
+    (tmp_path / "there").write_text("")
+    with pytest.raises(FileExistsError):
+        publish.rename_new(tmp_path / "draft", tmp_path / "there")
+
+
+def test_git_is_told_even_if_that_was_half_done(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir(0o700)
+    (tmp_path / "keys/.gitignore").write_text("")
+    host_keys.prepare(tmp_path / "keys")
+    assert (tmp_path / "keys/.gitignore").read_text() == "*\n"
+
+
+def test_a_lonely_public_key_is_never_replaced(tmp_path: Path) -> None:
+    need_programs("ssh-keygen")
+    host_keys.make(tmp_path, "deb01", KINDS)
+    (tmp_path / "deb01/ssh_host_ecdsa_key").unlink()
+    before = contents(tmp_path / "deb01")
+    with pytest.raises(GuestfarmError, match="is missing, and its public key is there"):
+        host_keys.make(tmp_path, "deb01", KINDS)
+    assert contents(tmp_path / "deb01") == before

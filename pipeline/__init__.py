@@ -15,6 +15,7 @@ The layers, from what the user types down to what everything stands on. Arrows r
     process       the one place that starts programs
     signals       what keeps signals back for a moment
     farm          WHAT: the guest list and what follows from it; pure, but for the reading of the list
+    input_file    how files that others wrote are opened: regular ones only, and with a limit
     errors        what a user may see
 
 In `image`, a layer (layer.py) is a list of files that goes into a file system. A master's tar is a big layer, a guest's

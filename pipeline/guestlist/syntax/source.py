@@ -5,6 +5,7 @@ so that 00:16:3e:12:34:56 is no base-60 number and `no` not false. Anchors, alia
 aliases make lists that grow without bound when read, and `defaults` and ranges say the same in fewer words.
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import yaml
 from yaml import events
 
+from pipeline import input_file
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.syntax.nodes import Entries, Fault, Mapping, Node, ReadingError, Scalar, Sequence, Unreadable
 
@@ -51,17 +53,15 @@ PARSER: Final[Callable[[str], Parser]] = getattr(yaml, "CBaseLoader", yaml.BaseL
 def read(path: Path) -> bytes:
     """What the file `path` has in it. Raises GuestfarmError when it cannot be read, or is no guest list by its size."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        return input_file.read(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise GuestfarmError(f"{path}: there is no such file", "name the list with doit guests=FILE") from error
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise GuestfarmError(
+                f"{path}: larger than {MAX_BYTES >> 20} MiB, which no guest list needs to be", "use defaults and ranges"
+            ) from error
         raise GuestfarmError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise GuestfarmError(
-            f"{path}: larger than {MAX_BYTES >> 20} MiB, which no guest list needs to be", "use defaults and ranges"
-        )
-    return content
 
 
 def decode(content: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pipeline import input_file
 from pipeline.errors import ImageError
 from pipeline.image.ext import libext2fs, reader
 from pipeline.image.ext.directory import DirectoryTree
@@ -47,6 +48,10 @@ def glance(image: Path) -> Iterator["FileSystem"]:
 
 @contextmanager
 def _opened(image: Path, *, write: bool, unclean: bool, offset: int = 0) -> Iterator["FileSystem"]:
+    try:
+        input_file.check(image)  # libext2fs would wait for the other end of a FIFO
+    except OSError as error:
+        raise ImageError(f"{image}: no ext2, ext3 or ext4 file system can be opened: {error.strerror}") from error
     library = libext2fs.library()
     handle = ffi.new("ext2_filsys *")
     flags = libext2fs.FLAG_64BITS | (libext2fs.FLAG_RW if write else 0)

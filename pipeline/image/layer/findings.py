@@ -5,6 +5,9 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+_LONGEST = 1 << 24
+"""Bytes of all lists of what is built into kernels; one has some 10 KiB."""
+
 Listener = Callable[[int, bytes], None]
 """Gets a file's data piece by piece: an offset, and the bytes from there on."""
 
@@ -46,7 +49,7 @@ class Findings:
             return self._program
         if module := _MODULE.fullmatch(path):
             self._modules.update(_drivers(module["name"]))
-        elif _BUILT_IN.fullmatch(path):
+        elif _BUILT_IN.fullmatch(path) and sum(map(len, self._built_in.values())) <= _LONGEST:
             text = self._built_in[path] = bytearray()
             return lambda offset, data: _put(text, offset, data)
         return None
@@ -76,5 +79,7 @@ def _drivers(lines: str) -> Iterator[str]:
 
 
 def _put(text: bytearray, offset: int, data: bytes) -> None:
+    if offset + len(data) > _LONGEST:
+        return
     text.extend(bytes(max(0, offset - len(text))))
     text[offset : offset + len(data)] = data

@@ -474,6 +474,20 @@ GUESTS = [
             "6:34: guest 'b[1:3]': vcpus: expected a whole number from 1 to 4096, found '0'",
         ],
     ),
+    (
+        "  a: {network: none}\n  b[1:65536]: {files: {" + ", ".join(f"/a{number}: b" for number in range(200)) + "}}",
+        [
+            "6:3: guest 'b[1:65536]': up to here the guests have more than 16,777,216 keys and values, the defaults'"
+            " included; give roles what guests have in common, or split the farm",
+        ],
+    ),
+    (
+        "  a[1:65536]: {vars: {b: '[1:65536]', " + ", ".join(f"b{number}: c" for number in range(20)) + "}}",
+        [
+            "5:3: guest 'a[1:65536]': up to here the guests have more than 16,777,216 keys and values, the defaults'"
+            " included; give roles what guests have in common, or split the farm",
+        ],
+    ),
 ]
 
 

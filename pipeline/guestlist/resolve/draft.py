@@ -13,7 +13,7 @@ from pipeline.guestlist.resolve.address_pool import assign
 from pipeline.guestlist.resolve.entries import Entry, read_defaults, read_entries
 from pipeline.guestlist.schema.readers import Part
 from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Table
-from pipeline.guestlist.syntax.nodes import Fault, Node, Scalar, fault
+from pipeline.guestlist.syntax.nodes import Fault, Node, Scalar, fault, size
 
 _NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
 
@@ -82,7 +82,7 @@ def read(root: Node | None, folder: Path) -> tuple[Draft, list[Fault]]:
         defaults, found = read_defaults(fields[DEFAULTS])
         faults.extend(each.under(DEFAULTS.name) for each in found)
     with suppress(BrokenError):
-        entries, found = read_entries(fields[GUESTS], defaults, networks)
+        entries, found = read_entries(fields[GUESTS], defaults, networks, size(fields[DEFAULTS]))
         faults.extend(each.under(GUESTS.name) for each in found)
     if networks:
         with suppress(BrokenError):

@@ -20,6 +20,10 @@ from pipeline.guestlist.syntax.nodes import Entries, Fault, Mapping, Node, Readi
 
 MAX_BYTES: Final = 16 << 20
 """The largest file that is read: 10,000 guests with nine keys each take 3 MB."""
+MAX_ENTRIES: Final = 1 << 16
+"""How many entries a mapping or a sequence may have: as many as a list may have guests."""
+MAX_NODES: Final = 1 << 21
+"""How many keys and values there may be: 65,536 guests with 15 keys each."""
 MAX_DEPTH: Final = 20
 """How deep mappings and sequences may nest: a guest list needs five."""
 
@@ -114,6 +118,7 @@ class _Reading:
         self.path: list[str] = []
         """The keys that lead to the node being read."""
         self.faults: list[Fault] = []
+        self.left = MAX_NODES
 
     def document(self) -> Node | None:
         self.next_event()  # the start of the stream
@@ -130,6 +135,9 @@ class _Reading:
         """The node that starts with `event`."""
         mark = event.start_mark
         line, column = mark.line + 1, mark.column + 1
+        self.left -= 1
+        if self.left < 0:
+            raise self.too_many(event, f"the list has more than {MAX_NODES:,} keys and values")
         if isinstance(event, events.AliasEvent):
             self.refuse(event, f"the alias {quoted(f'*{event.anchor}')} is not read here", "use 'defaults' or a range")
             return Unreadable(line, column)
@@ -146,12 +154,16 @@ class _Reading:
         return Sequence(list(self.items(depth)), line, column)
 
     def items(self, depth: int) -> Iterator[Node]:
+        left = MAX_ENTRIES
         while not isinstance(event := self.next_event(), events.SequenceEndEvent):
+            left = self.one_less(left, event)
             yield self.node(event, depth + 1)
 
     def entries(self, depth: int) -> Entries:
         entries: Entries = {}
+        left = MAX_ENTRIES
         while not isinstance(event := self.next_event(), events.MappingEndEvent):
+            left = self.one_less(left, event)
             key = self.node(event, depth + 1)
             if not isinstance(key, Scalar):
                 self.refuse(event, "a key is a single text, not a mapping, list or alias")
@@ -169,6 +181,16 @@ class _Reading:
                 entries[key.text] = key, self.node(self.next_event(), depth + 1)
                 self.path.pop()
         return entries
+
+    def one_less(self, left: int, event: Event) -> int:
+        """How many more entries there may be after the one that `event` starts."""
+        if not left:
+            raise self.too_many(event, f"more than {MAX_ENTRIES:,} entries")
+        return left - 1
+
+    def too_many(self, event: Event, message: str) -> ReadingError:
+        hint = "use 'defaults', 'roles' and ranges, or split the farm"
+        return ReadingError(*self.faults, self.fault(event, message, hint))
 
     def skip(self, depth: int) -> None:
         """Read the value of a key that was refused, whatever is in it."""

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline import process
+from pipeline import input_file, process
 from pipeline.errors import GuestfarmError, ImageError
 from pipeline.image.files.publish import sync_directory
 
 RECIPE = 1
 """Raise it when the same guest gets other keys."""
+
+_LONGEST = 1 << 16
+"""Bytes of a key: one of RSA with 16,384 bits has 13 KB."""
 
 _IGNORE_ALL = "*\n"
 """For git: gitignore(5)."""
@@ -46,7 +49,7 @@ def make(keys: Path, guest: str, kinds: Sequence[str]) -> list[str]:
 def read(keys: Path, guest: str, kinds: Iterable[str]) -> dict[str, bytes]:
     """The contents of a guest's files of keys by their names. Raises ImageError."""
     try:
-        return {name: (keys / guest / name).read_bytes() for name in names(kinds)}
+        return {name: input_file.read(keys / guest / name, _LONGEST) for name in names(kinds)}
     except OSError as error:
         raise ImageError(f"{error.filename}: {error.strerror}") from error
 
@@ -100,7 +103,7 @@ def _checked(folder: Path, kind: str) -> str:
     if private.stat().st_mode & 0o077:
         raise GuestfarmError(f"{private}: others may read this private key", f"chmod 600 {private}")
     derived = process.run(["ssh-keygen", "-y", "-P", "", "-f", private]).stdout.split()[:2]
-    written = public.read_text(errors="replace").split()[:2]
+    written = input_file.read(public, _LONGEST).decode(errors="replace").split()[:2]
     if derived != written:
         raise GuestfarmError(
             f"{public} does not belong to the private key beside it", f"see ssh-keygen -y -f {private}"

@@ -93,11 +93,8 @@ def warnings(site: Site, notes: Iterable[Problem | DriverNeed]) -> Iterator[Prob
 
 
 def _limit(site: Site, master: Master) -> int:
-    """The bytes of a file system that the master's files are to have room in, with much to spare.
-
-    Whether they fit is told once they are known. Until then it is not waited for what is certain not to fit.
-    """
-    return 2 * max(base.size for base in site.bases if master in lineage(base.master))
+    """The bytes of the largest root disk that starts from the master."""
+    return max(base.size for base in site.bases if master in lineage(base.master))
 
 
 def _making(site: Site, master: Master, limit: int) -> _Making:  # noqa: PLR0911  # one for each kind of master

@@ -18,6 +18,9 @@ from pipeline.image.ext.libext2fs import ExtError, check, ffi
 from pipeline.image.ext.writer import Writer
 from pipeline.image.layer.entries import CHUNK, EPOCH, Entry, Layer
 
+_LONGEST = 1 << 26
+"""Bytes of a file that is read at once: nothing in /etc is near that."""
+
 _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 
 
@@ -216,10 +219,13 @@ class FileSystem:
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The contents of the file at `path`, symlinks followed; of long ones, at least the first `limit` bytes.
 
-        Raises ImageError if there is none.
+        Raises ImageError if there is none, or one that is longer than 64 MiB, without a limit.
         """
-        pieces = self.contents(path)
-        return b"".join(pieces if limit is None else islice(pieces, -(-limit // CHUNK)))
+        longest = _LONGEST if limit is None else limit
+        data = b"".join(islice(self.contents(path), -(-longest // CHUNK) + (limit is None)))
+        if limit is None and len(data) > longest:
+            raise ImageError(f"the file {path!r} is too long to be read: it has more than {longest:,} bytes")
+        return data
 
     def contents(self, path: str) -> Iterator[bytes]:
         """The same piece by piece, holes as zeros. Raises ImageError also while it is read."""

@@ -32,8 +32,8 @@ _NO_XATTRS = (errno.EOPNOTSUPP, errno.ENODATA)
 def entries(folder: Path, limit: int | None = None) -> Iterator[Entry]:
     """What is in `folder`, in the order of the names: what GNU tar packs with --one-file-system, so without sockets.
 
-    Raises MasterError for what cannot be read, or changes while it is read, and for more than a file system of `limit`
-    bytes takes, holes included.
+    Raises MasterError for what cannot be read, or changes while it is read, and for more than the Allowance of a
+    file system of `limit` bytes, holes included.
     """
     try:
         yield from limited(_entries(folder), limit)

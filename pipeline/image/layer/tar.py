@@ -42,7 +42,7 @@ def entries(path: Path, limit: int | None = None, *, inside: Path | None = None)
 
     A file's contents can be read until the next entry is asked for. Below the folder `inside` no symlink is followed.
     Raises MasterError when the archive is damaged, cut off, has a member that no root file system can hold, or has more
-    in it than a file system of `limit` bytes takes, holes not counted.
+    in it than the Allowance of a file system of `limit` bytes, holes not counted.
     """
     with master_errors(path), opened(path, inside) as archive:
         allowance = Allowance(limit)

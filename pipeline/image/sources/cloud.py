@@ -37,7 +37,7 @@ _ROOT_TYPES: Final = ("4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",)
 _MAGIC_AT, _MAGIC = 1024 + 0x38, b"\x53\xef"
 """Of ext2, ext3 and ext4; see the ext4 disk layout in the kernel's documentation."""
 _PACKAGES: Final = {"qemu-img": "qemu-utils", "sfdisk": "fdisk"}
-_LIMITS: Final = process.Limits(memory=1 << 30, seconds=10)
+_LIMITS: Final = process.Limits(memory=1 << 30, seconds=5)
 """Enough to go through the tables of any image that there is data for."""
 _TO_QCOW2: Final = ("-f", "qcow2", "-O", "qcow2")
 
@@ -56,7 +56,8 @@ def opened(image: Path, beside: Path, limit: int | None = None) -> Iterator[Laye
     """The root file system of a disk, with cloud-init told to do nothing.
 
     A qcow2 image, and a root of another kind than ext2, ext3 or ext4, are unpacked beside the file `beside`. Raises
-    MasterError for a disk without a root, or with more data than `limit` bytes, or than `beside` has room for.
+    MasterError for a disk without a root, or with more data than the guests' root disks of
+    `limit` bytes may need, or than `beside` has room for.
     """
     with _errors(image, beside), ExitStack() as stack:
         disk = stack.enter_context(_raw(image, beside, limit))
@@ -160,9 +161,11 @@ def _check_size(image: Path, free: int, limit: int | None) -> None:
     except ProcessError as error:
         raise MasterError(f"what is in it cannot be measured: {error.message}", "copy the image again") from error
     data = int(told["required"])
-    if limit is not None and data > limit:
+    if limit is not None and data > 2 * limit:
         raise MasterError(
-            f"it holds {approximate_size(data)}, far more than the guests' root disks", "give them a larger root"
+            f"it holds {approximate_size(data)}, more than twice what the guests' root disks have room for, of"
+            f" {approximate_size(limit)}",
+            "give them a larger root",
         )
     if data > free:
         raise MasterError(f"unpacked, it takes {approximate_size(data)}, and {approximate_size(free)} is free")

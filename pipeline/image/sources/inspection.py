@@ -37,7 +37,7 @@ def pack(disk: Path, archive: Path, limit: int | None = None) -> None:
     """Write to `archive`, a new tar file, the root file system on the raw `disk`, and what its fstab mounts below it.
 
     What is changed where journals are replayed is written beside `archive`; `disk` stays as it is. Raises MasterError,
-    also when `archive` would be longer than `limit` bytes.
+    also when `archive` would be longer than twice `limit` bytes.
     """
     with guestfish.opened(disk, archive.parent) as appliance:
         root, points = _root(appliance)
@@ -50,7 +50,7 @@ def pack(disk: Path, archive: Path, limit: int | None = None) -> None:
         appliance.ask(
             *("tar-out", "/", str(archive), "xattrs:true", "numericowner:true", f"excludes:./{_SNAPSHOTS}/*"),
             grows=archive,
-            limit=min(_LARGEST * disk.stat().st_size, sys.maxsize if limit is None else limit),
+            limit=min(_LARGEST * disk.stat().st_size, sys.maxsize if limit is None else 2 * limit),
         )
 
 

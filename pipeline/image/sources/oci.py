@@ -74,7 +74,7 @@ def opened(layout: Layout, beside: Path, limit: int | None = None) -> Iterator[L
     """The root file system of an image, put together in a scratch file system beside the file `beside`.
 
     Raises MasterError for a layout that is damaged, or has no such image, or that is changed while it is read, or whose
-    layers hold more than a file system of `limit` bytes takes.
+    layers hold more than the Allowance of a file system of `limit` bytes.
     """
     with _errors(layout.folder):
         manifest = _document(layout.folder, _manifest(layout))

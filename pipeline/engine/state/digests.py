@@ -7,6 +7,9 @@ from doit.dependency import FileChangedChecker
 
 from pipeline.engine.state import state
 from pipeline.image.files import digest
+from pipeline.input_file import UnfitFileError
+
+_NO_FILE = "no regular file"
 
 
 class Digests:
@@ -20,7 +23,10 @@ class Digests:
         self._known: dict[str, tuple[str, str]] | None = None
 
     def of(self, path: str, status: os.stat_result) -> str:
-        """The digest of the file at `path`, which is in the state `status`."""
+        """The digest of the file at `path`, which is in the state `status`; another than any file's if it is none.
+
+        Then its task runs, and says what is wrong with it.
+        """
         if self._known is None:
             self._known = self._read()
         # The time of change (ctime) cannot be set: it differs even when size and mtime were made the same again. But a
@@ -29,7 +35,10 @@ class Digests:
         stamp = f"{status.st_size} {status.st_mtime_ns} {changed} {status.st_ino} {status.st_dev}"
         known = self._known.get(path)
         if known is None or known[0] != stamp:
-            known = (stamp, digest.of_file(Path(path)))
+            try:
+                known = (stamp, digest.of_file(Path(path)))
+            except (UnfitFileError, IsADirectoryError):
+                return _NO_FILE
             self._known[path] = known
             if self._database.exists():
                 with state.opened(self._database) as connection:

@@ -170,6 +170,8 @@ def master_errors(path: Path) -> Iterator[None]:
     """Whatever goes wrong with the archive at `path` in the block, as MasterError."""
     try:
         yield
+    except input_file.UnfitFileError as error:
+        raise MasterError(f"{path}: {error.strerror}") from error
     except _BROKEN as error:
         raise MasterError(f"{path}: cannot be read as a tar file: {error}") from error
     except ImageError as error:

@@ -212,6 +212,8 @@ def _errors(image: Path, beside: Path) -> Iterator[None]:
     """Errors in the block, with the disk's name instead of what was unpacked beside the file `beside`."""
     try:
         yield
+    except input_file.UnfitFileError as error:
+        raise MasterError(f"{image}: {error.strerror}") from error
     except GuestfarmError as error:
         message = re.sub(rf"{re.escape(str(beside))}-[^:]*: ", "", error.message)
         raise MasterError(f"{image}: {message.removeprefix(f'{image}: ')}", error.hint) from error

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import process
+from pipeline import input_file, process
+from pipeline.errors import ImageError
 from pipeline.image.layer.entries import EPOCH
 
 RECIPE = 1
@@ -37,8 +38,13 @@ class Packages:
 def build(packages: Packages, tar: Path) -> None:
     """Make `tar`, a new file, of Debian's packages: the same tar for the same packages. Works as root and as a user.
 
-    Raises ProcessError.
+    Raises ProcessError, and ImageError for a keyring that is no file.
     """
+    try:
+        if packages.keyring:
+            input_file.check(packages.keyring)
+    except OSError as error:
+        raise ImageError(f"{packages.keyring}: {error.strerror}") from error
     options = [f"--variant={packages.variant}", "--format=tar", '--aptopt=Acquire::Languages "none"']
     options += [f"--include={name}" for name in packages.include]
     options += [f"--components={name}" for name in packages.components]

@@ -33,6 +33,10 @@ _LONGEST_HEADER = 1 << 22
 """Bytes; TarFile holds such headers in memory. The longest real ones list the data of a sparse file."""
 _HEADERS_PER_MEMBER = 1 << 12
 """Bytes of headers that members have on average, at most: one of 512 and two of pax are the usual, see pax(1)."""
+_LINES_PER_MEMBER = 16
+"""Lines in those: each of pax's records is one at least, and takes as long as many other bytes."""
+_MOST_LINES = 1 << 18
+"""Lines that members may have saved: maps of sparse files have two for each piece of data."""
 _MOST_GLOBAL_HEADERS = 1 << 16
 """Characters of those that pax has for all members that follow. TarFile copies them for each."""
 _LONGEST_END = 1 << 26
@@ -54,9 +58,9 @@ class Archive:
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         while True:
-            self._metered.allow()
+            self._metered.header()
             member = self.file.next()
-            self._metered.left = None
+            self._metered.contents()
             if member is None:
                 return
             if self.file.pax_headers and sum(map(len, self.file.pax_headers.values())) > _MOST_GLOBAL_HEADERS:
@@ -81,26 +85,33 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[Archive]:
 
 
 class _Metered:
-    """A file for TarFile, which reads headers into memory however long they are: those may have so many bytes."""
+    """A file for TarFile, which takes whatever time and memory headers ask for: of those that come, each adds a bit."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._saved = 2 * _LONGEST_HEADER
-        self.left: int | None = self._saved
-        """None where no header is read."""
+        self._bytes, self._lines = 2 * _LONGEST_HEADER, _MOST_LINES
+        self._is_header = True
 
-    def allow(self) -> None:
-        """Let the next header have what those before it have left over, and what one more may have."""
-        self._saved = min(self._saved + _HEADERS_PER_MEMBER, 2 * _LONGEST_HEADER)
-        self.left = self._saved
+    def header(self) -> None:
+        """What is read from now on are headers."""
+        self._bytes = min(self._bytes + _HEADERS_PER_MEMBER, 2 * _LONGEST_HEADER)
+        self._lines = min(self._lines + _LINES_PER_MEMBER, _MOST_LINES)
+        self._is_header = True
+
+    def contents(self) -> None:
+        """What is read from now on are files' contents."""
+        self._is_header = False
 
     def read(self, size: int) -> bytes:
-        if self.left is not None:
-            self.left -= size
-            self._saved = self.left
-            if self.left < 0:
-                raise tarfile.ReadError("its headers are longer than any real ones")
-        return self._file.read(size)
+        if not self._is_header:
+            return self._file.read(size)
+        self._bytes -= size
+        if self._bytes >= 0:  # else it might be more than all memory
+            data = self._file.read(size)
+            self._lines -= data.count(b"\n")
+        if self._bytes < 0 or self._lines < 0:
+            raise tarfile.ReadError("its headers are longer than any real ones")
+        return data
 
     def seek(self, place: int) -> int:
         return self._file.seek(place)

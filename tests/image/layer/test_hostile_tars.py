@@ -381,6 +381,10 @@ BOMBS = {
         (long_header(tarfile.XHDTYPE, record("k", "v" * 90) * 100) + ONE[:1024]) * 3000 + ONE,
         "its headers are longer than any real ones",
     ),
+    "many pax records of each": (
+        (long_header(tarfile.XHDTYPE, b"6 a=b\n" * 300) + ONE[:1024]) * 1200 + ONE,
+        "its headers are longer than any real ones",
+    ),
     "long end": (ONE + bytes(65 * MIB), "more follows its end"),
 }
 

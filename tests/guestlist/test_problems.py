@@ -474,6 +474,13 @@ GUESTS = [
             "6:34: guest 'b[1:3]': vcpus: expected a whole number from 1 to 4096, found '0'",
         ],
     ),
+    (  # a regular expression may try each of them, and then each again
+        f"  a: {{network: none, users: {{root: {{sudo: '{'=' * 90_000}\\'}}}}}}",
+        [
+            "5:43: guest 'a': users.root.sudo: expected true, nopasswd, or what may follow a user in sudoers(5), found"
+            f" '{'=' * 77}...'; write one like ALL=(www-data) NOPASSWD: /usr/bin/systemctl restart nginx",
+        ],
+    ),
     (
         "  a: {network: none}\n  b[1:65536]: {files: {" + ", ".join(f"/a{number}: b" for number in range(200)) + "}}",
         [

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 _LONGEST = 1 << 24
 """Bytes of all lists of what is built into kernels; one has some 10 KiB."""
+_LONGEST_LINE = 512
+"""Characters of the path of a module; longer ones would take long to compare."""
 
 Listener = Callable[[int, bytes], None]
 """Gets a file's data piece by piece: an offset, and the bytes from there on."""
@@ -75,7 +77,9 @@ class Findings:
 
 def _drivers(lines: str) -> Iterator[str]:
     """The names of those modules that are drivers for disks, one a line."""
-    yield from (found["name"].replace("-", "_") for line in lines.splitlines() if (found := _OF_DISKS.fullmatch(line)))
+    for line in lines.splitlines():
+        if len(line) <= _LONGEST_LINE and (found := _OF_DISKS.fullmatch(line)):
+            yield found["name"].replace("-", "_")
 
 
 def _put(text: bytearray, offset: int, data: bytes) -> None:

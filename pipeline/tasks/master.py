@@ -172,6 +172,11 @@ def _making(site: Site, master: Master, limit: int) -> _Making:  # noqa: PLR0911
 
 
 def _from_packages(packages: mmdebstrap.Packages, rootfs: Path, target: Path) -> None:
+    if packages.keyring:
+        try:
+            input_file.check(packages.keyring)  # apt would wait for the other end of a FIFO
+        except OSError as error:
+            raise MasterError(f"{packages.keyring}: {error.strerror}") from error
     with publish(rootfs) as draft:
         mmdebstrap.build(packages, draft)
     _from_tar(rootfs, target)

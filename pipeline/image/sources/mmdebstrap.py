@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import input_file, process
-from pipeline.errors import ImageError
+from pipeline import process
 from pipeline.image.layer.entries import EPOCH
 
 RECIPE = 1
@@ -38,13 +37,8 @@ class Packages:
 def build(packages: Packages, tar: Path) -> None:
     """Make `tar`, a new file, of Debian's packages: the same tar for the same packages. Works as root and as a user.
 
-    Raises ProcessError, and ImageError for a keyring that is no file.
+    Raises ProcessError.
     """
-    try:
-        if packages.keyring:
-            input_file.check(packages.keyring)
-    except OSError as error:
-        raise ImageError(f"{packages.keyring}: {error.strerror}") from error
     options = [f"--variant={packages.variant}", "--format=tar", '--aptopt=Acquire::Languages "none"']
     options += [f"--include={name}" for name in packages.include]
     options += [f"--components={name}" for name in packages.components]

@@ -34,6 +34,7 @@ enforces that.
       schema/        tables and the readers of values
       syntax/        YAML with lines and columns, ranges of names
     model/         the farm as plain values; sizes, addresses, identities
+    input_file.py  opens files that others wrote: regular ones only, and with a limit
     errors.py      the errors that a user may see
 
 A layer (image/layer) is a list of files that goes into a file system. A master's tar is a large layer, a guest's

@@ -49,21 +49,37 @@ class Completed:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a program may take that works on what others wrote: see RLIMIT_AS and RLIMIT_CPU in getrlimit(2)."""
+
+    memory: int
+    """Bytes of its address space: what it asks for beyond that it does not get."""
+    seconds: int
+    """Of processor time: then SIGXCPU ends it."""
+
+    @property
+    def argv(self) -> list[str]:
+        """What comes before the program: prlimit(1) sets them, and then becomes the program."""
+        return [_located("prlimit"), f"--as={self.memory}", f"--cpu={self.seconds}"]
+
+
 def run(
     argv: Sequence[str | Path],
     *,
     codes: Collection[int] = (0,),
     environment: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
 ) -> Completed:
     """Run a program to its end, and return what it printed.
 
     `codes` are the exit codes that its man page calls a success. `environment` is added to PATH, LC_ALL=C and TZ=UTC,
     and nothing else comes from ours. The program gets no input, and a process group of its own, which is ended as a
-    whole when this process is interrupted; it also ends when this process is killed. Raises ProcessError if it is
-    missing, or ends with another code or by a signal.
+    whole when this process is interrupted; it also ends when this process is killed. It has no more than `limits`.
+    Raises ProcessError if it is missing, or ends with another code or by a signal.
     """
     name = str(argv[0])
-    with signals.late() as deliver, _popen(argv, environment or {}) as process:
+    with signals.late() as deliver, _popen(argv, environment or {}, limits=limits) as process:
         try:
             deliver()
             stdout, stderr = process.communicate()
@@ -113,12 +129,13 @@ def started(
     descriptors: Sequence[int] = (),
     stdout: int | None = None,
     environment: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Running]:
     """Run a program beside the block, and end it with the block: it, and its process group.
 
     It has `descriptors` of ours under their numbers, for example ends of sockets to talk by, and prints to the
     descriptor `stdout` if that is given; else it is run as run() does. It also ends when this thread does, or this
-    process is killed. Raises ProcessError if it is missing.
+    process is killed. It has no more than `limits`. Raises ProcessError if it is missing.
     """
     with (
         TemporaryFile() as said,
@@ -129,6 +146,7 @@ def started(
             stdout=said if stdout is None else stdout,  # 0 is a descriptor, too
             stderr=said,
             descriptors=descriptors,
+            limits=limits,
         ) as process,
     ):
         running = Running(str(argv[0]), process, said)
@@ -195,19 +213,23 @@ def _write_log(argv: Sequence[str | Path], code: int, output: str) -> None:
         log.flush()
 
 
-def _popen(
+def _popen(  # noqa: PLR0913  # those of started()
     argv: Sequence[str | Path],
     environment: Mapping[str, str],
     *,
     stdout: IO[bytes] | int = subprocess.PIPE,
     stderr: IO[bytes] | int = subprocess.PIPE,
     descriptors: Sequence[int] = (),
+    limits: Limits | None = None,
 ) -> subprocess.Popen[str]:
     name = str(argv[0])
     try:
         return subprocess.Popen(
             # setpriv(1) has the kernel end the program when we are killed, and then becomes the program.
-            [_located("setpriv"), "--pdeathsig", "KILL", _located(name), *map(str, argv[1:])],
+            [
+                *(_located("setpriv"), "--pdeathsig", "KILL", *(limits.argv if limits else ())),
+                *(_located(name), *map(str, argv[1:])),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

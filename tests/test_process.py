@@ -47,6 +47,16 @@ def test_environment_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_limits_of_memory_and_time() -> None:
+    limits = process.Limits(memory=256 << 20, seconds=1)
+    grow = "bytearray(512 << 20)"
+    assert run([sys.executable, "-c", grow]).code == 0
+    with pytest.raises(ProcessError, match="MemoryError"):
+        run([sys.executable, "-c", grow], limits=limits)
+    with pytest.raises(ProcessError, match=r"was ended by SIG(XCPU|KILL)"):
+        run([sys.executable, "-c", "while True: pass"], limits=limits)
+
+
 def test_no_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mke2fs").write_text("#!/bin/sh\n")
     (tmp_path / "mke2fs").chmod(0o755)

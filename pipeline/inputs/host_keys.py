@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipeline import process
+from pipeline import input_file, process
 from pipeline.errors import GuestfarmError, ImageError
 from pipeline.image.files import private
 from pipeline.image.files.private import sync_directory
@@ -17,6 +17,9 @@ from pipeline.image.files.publish import publish_text, rename_new
 
 RECIPE = 1
 """Raise it when the same guest gets other keys."""
+
+_LONGEST = 1 << 16
+"""Bytes of a key: one of RSA with 16,384 bits has 13 KB."""
 
 _IGNORE_ALL = "*\n"
 """For git: gitignore(5)."""
@@ -91,7 +94,7 @@ def read(keys: Path, guest: str, kinds: Iterable[str]) -> dict[str, bytes]:
     """The contents of a guest's files of keys by their names. Raises ImageError."""
     try:
         private.check_owner(keys / guest)
-        return {name: (keys / guest / name).read_bytes() for name in names(kinds)}
+        return {name: input_file.read(keys / guest / name, _LONGEST) for name in names(kinds)}
     except OSError as error:
         raise ImageError(f"{error.filename}: {error.strerror}") from error
 
@@ -190,7 +193,7 @@ def _checked(folder: Path, kind: str) -> str:
     _check_private(secret)
     private.check_links(public)
     derived = _derived(secret).split()[:2]
-    written = public.read_text(errors="replace").split()[:2]
+    written = input_file.read(public, _LONGEST).decode(errors="replace").split()[:2]
     if derived != written:
         raise GuestfarmError(
             f"{public} does not belong to the private key beside it",

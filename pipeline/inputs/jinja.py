@@ -1,99 +1,198 @@
-"""Jinja2 within bounds: no way out of the sandbox, no guess for a missing value, no run without end."""
+"""Fills in templates: a program of its own that renderer.py starts, with limits, since a template is a program, too.
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, wraps
-from typing import Any
+It imports nothing of Guestfarm's. Its argument is the descriptor to read from. Each line is a JSON object: `sources`,
+new templates by number, each with its name and text; `guest`, what is known of a guest; and `renders`, pairs of a
+template's number and variables. For each pair a JSON list is the answer, on a line of the standard output: the line of
+a mistake and what it is, or null and how many bytes of text follow. Line 0 says that the time was over before.
+"""
 
-from jinja2 import StrictUndefined, nodes
-from jinja2.runtime import Context
+import json
+import math
+import os
+import resource
+import signal
+import sys
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
-from pipeline.inputs.bounds import charge, check_growth, check_operation, step
-
-_BY_CHANCE = (("filters", "random"), ("globals", "lipsum"))
+LARGEST: Final = 1 << 24
+"""Characters that a template may come to."""
+_SECONDS: Final = 2.0
+"""Of processor time that all templates may take together: to compile one of 100 KB takes about half a second."""
+_SECONDS_PER_RENDER: Final = 0.005
+"""What each adds to that, up to the same again: most take less than one thousandth."""
+_GRACE: Final = 1
+"""Seconds after which one that does not listen is ended: when it is in the midst of a long calculation of Python's."""
+_BY_CHANCE: Final = (("filters", "random"), ("globals", "lipsum"))
 """What would make another file of the same template in each run."""
+_LONGEST_ERROR: Final = 1 << 16
+"""Bytes that may be written to a file, which is our standard error."""
 
 
-class _Rewriter(NodeTransformer):
-    """Has our own functions called where Jinja2 calls none that could be told to count."""
-
-    def visit_For(self, node: nodes.For, **options: Any) -> nodes.Node:  # noqa: ANN401, N802  # Jinja2's names and types
-        self.generic_visit(node, **options)
-        node.iter = nodes.Filter(node.iter, "_counted", [], [], None, None, lineno=node.lineno)
-        return node
-
-    def visit_Concat(self, node: nodes.Concat, **options: Any) -> nodes.Node:  # noqa: ANN401, N802  # the same
-        self.generic_visit(node, **options)
-        parts = nodes.List(node.nodes, lineno=node.lineno)
-        return nodes.Filter(parts, "_joined", [], [], None, None, lineno=node.lineno)
+class _TooLong(Exception):  # noqa: N818  # the user's, too
+    """The time is over."""
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """Counts the turns of loops, and calls: Jinja2's sandbox bounds range() alone, so loops in loops never end."""
-
-    intercepted_binops = frozenset(["+", "*", "**", "%"])
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        template = super()._parse(source, name, filename)
-        _Rewriter().visit(template)
-        return template
-
-    def call(self, context: Context, called: Any, /, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401  # as Jinja2's
-        charge(*arguments, *named.values())
-        method = getattr(called, "__wrapped__", called)  # the sandbox has a function of its own around str.format
-        subject = getattr(method, "__self__", None)
-        if isinstance(subject, str | bytes | int):
-            charge(subject)
-            check_growth(method.__name__, subject, arguments, named)
-        return super().call(context, called, *arguments, **named)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401  # the same
-        check_operation(operator, left, right)
-        return super().call_binop(context, operator, left, right)
+class _Mistake(Exception):  # noqa: N818  # the user's
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
 
 
-@cache
-def environment() -> _Environment:
+class _Clock:
+    """The processor time that is left."""
+
+    is_over = False
+
+    def __init__(self) -> None:
+        self._saved = _SECONDS
+        self._runs = False
+        signal.signal(signal.SIGPROF, self._ring)
+
+    def __enter__(self) -> None:
+        self._saved = min(_SECONDS, self._saved + _SECONDS_PER_RENDER)
+        now = _processor_time()
+        self._begun = now
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(now + self._saved) + _GRACE, hard))
+        self._runs = True
+        signal.setitimer(signal.ITIMER_PROF, self._saved, _GRACE / 4)
+
+    def __exit__(self, *_: object) -> None:
+        self._runs = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        self._saved = max(0.0, self._saved - (_processor_time() - self._begun))
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_over = True
+        if self._runs:
+            raise _TooLong
+
+
+def environment() -> ImmutableSandboxedEnvironment:
     """The environment of all templates.
 
     Nothing is escaped: what is made are configurations, not HTML, each with rules of its own for quoting.
     """
-    made = _Environment(autoescape=False, undefined=StrictUndefined, keep_trailing_newline=True, finalize=_charged)
+    made = ImmutableSandboxedEnvironment(autoescape=False, undefined=StrictUndefined, keep_trailing_newline=True)
     for table, name in _BY_CHANCE:
         del getattr(made, table)[name]
-    made.filters = {name: _bounded(name, function) for name, function in made.filters.items()}
-    made.filters |= {"_counted": _counted, "_joined": _joined}
     return made
 
 
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter `function` of Jinja2's, which refuses to make too much."""
-    first = int(hasattr(function, "jinja_pass_arg"))  # then it gets the context, or the like, before all else
+class _Templates:
+    """Templates by number, compiled when they are first filled in."""
 
-    @wraps(function)
-    def bounded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401  # whatever filters take
-        given = list(arguments)
-        if name == "join" and not isinstance(given[first], str):
-            given[first] = list(_counted(given[first]))
-        charge(*given[first:], *named.values())
-        check_growth(name, given[first], given[first + 1 :], named)
-        return function(*given, **named)
+    def __init__(self) -> None:
+        self._environment = environment()
+        self._sources: dict[str, tuple[str, str]] = {}
+        self._compiled: dict[str, Template | _Mistake] = {}
 
-    return bounded
+    def add(self, sources: dict[str, tuple[str, str]]) -> None:
+        """Learn templates: for each number its name and text."""
+        self._sources |= sources
+
+    def text(self, number: str, values: dict[str, object]) -> bytes:
+        """What a template comes to. Raises _Mistake for whatever goes wrong."""
+        name, source = self._sources[number]
+        try:
+            if number not in self._compiled:
+                self._compiled[number] = self._compile(name, source)
+            template = self._compiled[number]
+            if isinstance(template, _Mistake):
+                raise _Mistake(template.line, str(template))
+            return _joined(template, values)
+        except _Mistake:
+            raise
+        except Exception as error:  # a template is a program of the user's, and may fail in every way
+            line = _line(error.__traceback__, name) or 1
+            raise _Mistake(line, _message(error)) from error
+
+    def _compile(self, name: str, source: str) -> "Template | _Mistake":
+        made = self._environment
+        try:
+            code = made.compile(source, name=name, filename=name)
+            return made.template_class.from_code(made, code, made.make_globals(None))
+        except TemplateSyntaxError as error:
+            return _Mistake(error.lineno, _one_line(error.message or "it cannot be read"))
+        except RecursionError:
+            return _Mistake(1, "it is nested too deeply")
 
 
-def _charged(value: Any) -> Any:  # noqa: ANN401  # whatever is put out
-    charge(value)
-    return value
+def _joined(template: Template, values: dict[str, object]) -> bytes:
+    parts: list[str] = []
+    room = LARGEST
+    for part in template.generate(values):
+        parts.append(part)
+        room -= len(part)
+        if room < 0:
+            raise ValueError(f"it comes to more than {LARGEST:,} characters")
+    return "".join(parts).encode()
 
 
-def _counted(items: Iterable[object]) -> Iterator[object]:
-    for item in items:
-        step()
-        yield item
+def _message(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it calls itself without end"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than templates have"
+    if isinstance(error, _TooLong):
+        return "it takes more time than templates have"
+    return _one_line(str(error)) or type(error).__name__
 
 
-def _joined(parts: list[object]) -> str:
-    charge(*parts)
-    return "".join(map(str, parts))
+def _one_line(message: str) -> str:
+    return " ".join(message[:10_000].split())[:300]
+
+
+def _line(traceback: TracebackType | None, filename: str) -> int | None:
+    """The line of the template where it went wrong: Jinja2 puts the template's own lines into tracebacks."""
+    line = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == filename:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def _processor_time() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _fixed(value: Any) -> Any:  # noqa: ANN401  # whatever JSON has
+    """The same with tuples for lists: templates change nothing."""
+    if isinstance(value, list):
+        return tuple(map(_fixed, value))
+    return {key: _fixed(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LONGEST_ERROR, _LONGEST_ERROR))
+    templates, clock = _Templates(), _Clock()
+    for line in os.fdopen(int(sys.argv[1]), "rb"):
+        asked = json.loads(line)
+        templates.add(asked["sources"])
+        guest = _fixed(asked["guest"])
+        for number, variables in asked["renders"]:
+            text = b""
+            answer: list[object] = [0, ""]
+            try:
+                if clock.is_over:
+                    raise _Mistake(0, "")
+                with clock:
+                    text = templates.text(number, {**_fixed(variables), "guest": guest})
+                answer = [None, len(text)]
+            except _Mistake as mistake:
+                answer = [mistake.line, str(mistake)]
+            except _TooLong:  # at the very end
+                answer = [1, _message(_TooLong())]
+            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + text)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,29 +3,21 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.errors import GuestfarmError, did_you_mean
 from pipeline.inputs.files import read
+from pipeline.inputs.renderer import NOT_TRIED, Mistake, Render, rendered
 from pipeline.model.file import Put, PutFile
 from pipeline.model.guest import Guest
 from pipeline.model.network import Nic
-from pipeline.model.role import Variables
 
-if TYPE_CHECKING:  # to load it takes as long as all of a run that has nothing to do: only templates are worth that
-    from jinja2 import Template
-
-LARGEST = 1 << 24
-"""Characters that a template may come to."""
+_TIME_IS_UP = "other templates are not tried: there is no time left for them"
 
 
-class _Mistake(Exception):  # noqa: N818  # it is the user's, and shown as a GuestfarmError
-    def __init__(self, line: int, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.line, self.message, self.hint = line, message, hint
+class _TimeIsUpError(GuestfarmError):
+    """No more templates can be filled in."""
 
 
 def filled(guest: Guest) -> Guest:
@@ -36,21 +28,28 @@ def filled(guest: Guest) -> Guest:
         return _known[guest]
     facts = _facts(guest)
     faults: list[str] = []
+    shared, own = guest.shared_variables, guest.variables
+    layers = [(role.files, (shared, role.variables, own)) for role in guest.roles] + [(guest.files, (shared, own))]
+    wanted = [
+        (file, {name: value for variables in below for name, value in variables})
+        for files, below in layers
+        for file in files
+        if isinstance(file, PutFile) and file.template
+    ]
+    texts = iter(_texts_of(wanted, facts, guest.name, faults))
+    if faults:
+        raise (_TimeIsUpError if faults[-1] == _TIME_IS_UP else GuestfarmError)("\n".join(faults))
 
-    def fill(files: tuple[Put, ...], *layers: Variables) -> tuple[Put, ...]:
-        if not _has_template(files):
-            return files
-        values = {name: value for layer in layers for name, value in layer} | {"guest": facts}
+    def fill(files: tuple[Put, ...]) -> tuple[Put, ...]:
         return tuple(
-            _filled(file, values, guest.name, faults) if isinstance(file, PutFile) and file.template else file
+            replace(file, text=next(texts), source=None, template=False)
+            if isinstance(file, PutFile) and file.template
+            else file
             for file in files
         )
 
-    shared, own = guest.shared_variables, guest.variables
-    roles = tuple(replace(role, files=fill(role.files, shared, role.variables, own)) for role in guest.roles)
-    changed = replace(guest, roles=roles, files=fill(guest.files, shared, own))
-    if faults:
-        raise GuestfarmError("\n".join(faults))
+    roles = tuple(replace(role, files=fill(role.files)) for role in guest.roles)
+    changed = replace(guest, roles=roles, files=fill(guest.files))
     _keep(guest, changed)
     return changed
 
@@ -80,22 +79,42 @@ def check(guests: Iterable[Guest]) -> None:
     for guest in guests:
         try:
             filled(guest)
+        except _TimeIsUpError as error:
+            faults.append(str(error))
+            break
         except GuestfarmError as error:
             faults.append(str(error))
     if faults:
         raise GuestfarmError("\n".join(faults))
 
 
-def _filled(file: PutFile, values: Mapping[str, object], guest: str, faults: list[str]) -> PutFile:
-    name = str(file.source) if file.source is not None else f"file {file.path}"
-    text = ""
-    try:
-        text = _render(_compiled(name, _source(file)), values)
-    except _Mistake as mistake:
-        where = f"{_shown(file)}:{mistake.line}" if file.source is not None else f"{name}, line {mistake.line}"
-        hint = f"; {mistake.hint}" if mistake.hint else ""
-        faults.append(f"{where}: guest '{guest}': {mistake.message}{hint}")
-    return replace(file, text=text, source=None, template=False)
+def _texts_of(
+    wanted: Sequence[tuple[PutFile, Mapping[str, Any]]], facts: Mapping[str, object], guest: str, faults: list[str]
+) -> list[str]:
+    """What templates come to, each with its variables; empty for one with a mistake, which is put into `faults`."""
+    sources = [_source(file) for file, _ in wanted]
+    renders = [
+        Render(_name(file), source, variables)
+        for (file, variables), source in zip(wanted, sources, strict=True)
+        if isinstance(source, str)
+    ]
+    found = iter(rendered(facts, renders))
+    texts = []
+    for (file, variables), source in zip(wanted, sources, strict=True):
+        text = next(found) if isinstance(source, str) else source
+        if text == NOT_TRIED:
+            faults.append(_TIME_IS_UP)
+            break
+        if isinstance(text, Mistake):
+            where = f"{_shown(file)}:{text.line}" if file.source is not None else f"{_name(file)}, line {text.line}"
+            hint = _meant(text.message, {**variables, "guest": facts})
+            faults.append(f"{where}: guest '{guest}': {text.message}" + (f"; {hint}" if hint else ""))
+        texts.append("" if isinstance(text, Mistake) else text.decode())
+    return texts
+
+
+def _name(file: PutFile) -> str:
+    return str(file.source) if file.source is not None else f"file {file.path}"
 
 
 def _shown(file: PutFile) -> str:
@@ -104,65 +123,14 @@ def _shown(file: PutFile) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _source(file: PutFile) -> str:
+def _source(file: PutFile) -> str | Mistake:
     if file.source is None:
         return file.text or ""
     data = read(file.source)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise _Mistake(data.count(b"\n", 0, error.start) + 1, "the template is not UTF-8") from error
-
-
-@cache  # guests share them
-def _compiled(name: str, source: str) -> "Template | _Mistake":
-    from jinja2 import TemplateSyntaxError  # noqa: PLC0415  # see above
-
-    from pipeline.inputs.jinja import environment  # noqa: PLC0415  # the same
-
-    made = environment()
-    try:
-        code = made.compile(source, name=name, filename=name)
-        return made.template_class.from_code(made, code, made.make_globals(None))
-    except TemplateSyntaxError as error:
-        return _Mistake(error.lineno, _one_line(error.message or "it cannot be read"))
-    except RecursionError:
-        return _Mistake(1, "it is nested too deeply")
-
-
-def _render(template: "Template | _Mistake", values: Mapping[str, object]) -> str:
-    if isinstance(template, _Mistake):
-        raise _Mistake(template.line, template.message)
-    from pipeline.inputs.bounds import counted  # noqa: PLC0415  # see above
-
-    parts: list[str] = []
-    room = LARGEST
-    try:
-        with counted():
-            for part in template.generate(values):
-                parts.append(part)
-                room -= len(part)
-                if room < 0:
-                    raise GuestfarmError(f"it comes to more than {LARGEST:,} characters")
-        return "".join(parts)
-    except Exception as error:  # a template is a program of the user's, and may fail in every way
-        line = _line(error.__traceback__, template.filename) or 1
-        message = "it calls itself without end" if isinstance(error, RecursionError) else _one_line(str(error))
-        raise _Mistake(line, message or type(error).__name__, _meant(message, values)) from error
-
-
-def _line(traceback: TracebackType | None, filename: str | None) -> int | None:
-    """The line of the template where it went wrong: Jinja2 puts the template's own lines into tracebacks."""
-    line = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == filename:
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
-    return line
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split())[:300]
+        return Mistake(data.count(b"\n", 0, error.start) + 1, "the template is not UTF-8")
 
 
 def _meant(message: str, values: Mapping[str, Any]) -> str:

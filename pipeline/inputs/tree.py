@@ -40,7 +40,7 @@ def _items(folder: Path, place: PurePosixPath) -> list[TreeItem]:
             found += _items(folder, path)
         elif stat.S_ISREG(status.st_mode):
             mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-            data = read(Path(entry.path))
+            data = read(Path(entry.path), folder)
             found.append(TreeItem(path=str(path), mode=mode & 0o700 if private else mode, data=data))
         else:
             raise GuestfarmError(f"{entry.path} is no file, folder or symlink", "remove it")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline import input_file
 from pipeline.engine import Json, Tasks, artifact
 from pipeline.engine.artifact.targets import stamps
 from pipeline.guestos import known_hosts
@@ -20,6 +21,8 @@ from pipeline.tasks import ownership
 from pipeline.tasks.site import Site
 
 _PUBLIC = "ssh_host_keys.pub"
+_LONGEST = 1 << 16
+"""Bytes of a file of public keys; one has some hundred."""
 
 _FORMATS: tuple[tuple[str, str, str, Callable[..., str]], ...] = (
     ("openssh", "known_hosts", "the host keys of all guests, as ssh's known_hosts", known_hosts.known_hosts),
@@ -99,5 +102,5 @@ def _short(text: str) -> str:
 def _publish(
     target: Path, guests: Sequence[Sequence[str]], files: Mapping[str, str], render: Callable[..., str]
 ) -> None:
-    keys = {name: Path(path).read_text().splitlines() for name, path in files.items()}
+    keys = {name: input_file.read(Path(path), _LONGEST).decode().splitlines() for name, path in files.items()}
     publish_text(target, render(guests, keys))

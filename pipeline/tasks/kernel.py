@@ -10,7 +10,7 @@ from pipeline.hypervisors import KernelNeed
 from pipeline.image import ext
 from pipeline.image.files.publish import PUBLIC, publish
 from pipeline.image.layer import tar
-from pipeline.image.layer.tree import LayerTree, Tree
+from pipeline.image.layer.tree import LARGEST_KEPT, LayerTree, Tree
 from pipeline.image.sources import kernel
 from pipeline.model.master import Image, Master
 from pipeline.tasks.site import Site
@@ -41,8 +41,11 @@ def _build(site: Site, master: Master) -> None:
             _check(tree, found, site.kernel_needs(master))
             contents = [(site.kernel(master), found.kernel), (site.initrd(master), found.initrd)]
             for target, path in contents:
+                data = tree.read(path, LARGEST_KEPT + 1)
+                if len(data) > LARGEST_KEPT:
+                    raise MasterError(f"/{path} has more than {LARGEST_KEPT:,} bytes")
                 with publish(target, mode=PUBLIC) as draft:
-                    draft.write_bytes(tree.read(path))
+                    draft.write_bytes(data)
     except (ImageError, MasterError) as error:
         raise MasterError(f"master '{master.name}': {error.message}", error.hint) from error
 

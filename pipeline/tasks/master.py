@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from pipeline import input_file
 from pipeline.engine import Inputs, Located, Tasks, artifact
 from pipeline.errors import MasterError, Problem, counted
 from pipeline.image.disk.base import of_image
@@ -19,10 +20,13 @@ from pipeline.image.sources import cloud, derive, mmdebstrap, oci
 from pipeline.model.architecture import GUESTS, runs
 from pipeline.model.farm import DriverNeed
 from pipeline.model.master import Bootstrap, Cloud, Derived, Directory, Image, Master, Oci, Tar
-from pipeline.tasks.site import Site
+from pipeline.tasks.site import Site, lineage
 
 _RECIPE = 1
 """Raise it when the same master gets another digest."""
+
+_LONGEST_DIGEST = 1 << 24
+"""Bytes of a file that we have written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class _Making:
 def tasks(site: Site) -> Tasks:
     """A task for each master that a guest starts from."""
     for master in site.masters:
-        making = _making(site, master)
+        making = _making(site, master, _limit(site, master))
         yield artifact(
             master.name,
             making.doc,
@@ -53,7 +57,7 @@ def tasks(site: Site) -> Tasks:
 def contents(path: Path) -> Contents:
     """What a master holds, out of its digest file at `path`. Raises MasterError if that is damaged."""
     try:
-        found = Contents(**json.loads(path.read_text()))
+        found = Contents(**json.loads(input_file.read(path, _LONGEST_DIGEST)))
         return found if found.drivers is None else replace(found, drivers=tuple(found.drivers))
     except (OSError, ValueError, TypeError) as error:
         raise MasterError(f"{path} is damaged", f"remove it: doit forget master:{path.parent.name}") from error
@@ -86,7 +90,12 @@ def warnings(site: Site, notes: Iterable[Problem | DriverNeed]) -> Iterator[Prob
     yield from told.values()
 
 
-def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for each kind of master
+def _limit(site: Site, master: Master) -> int:
+    """The bytes of the largest root disk that starts from the master."""
+    return max(base.size for base in site.bases if master in lineage(base.master))
+
+
+def _making(site: Site, master: Master, limit: int) -> _Making:  # noqa: PLR0911  # one for each kind of master
     rootfs, target = site.rootfs(master), site.digest(master)
     match master.source:
         case Bootstrap() as source:
@@ -112,11 +121,11 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
             )
         case Tar(path=path):
             doc = f"master {master.name}: the tar file {path}"
-            return _Making(doc, partial(_from_tar, path, target), {"tar": Located(path)}, files=(path,))
+            return _Making(doc, partial(_from_tar, path, target, limit), {"tar": Located(path)}, files=(path,))
         case Directory(path=path):
             return _Making(
                 f"master {master.name}: the folder {path}",
-                partial(_from_directory, path, rootfs, target),
+                partial(_from_directory, path, rootfs, target, limit),
                 {"directory": Located(path), "contents": partial(directory.fingerprint, path)},
                 made=(rootfs,),
             )
@@ -127,7 +136,7 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
             layout = oci.Layout(path, tag)
             return _Making(
                 f"master {master.name}: the OCI image {path}" + (f" {tag}" if tag else ""),
-                partial(_from_oci, layout, rootfs, target),
+                partial(_from_oci, layout, rootfs, target, limit),
                 {
                     "layout": Located(path),
                     "tag": tag,
@@ -139,7 +148,7 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
         case Cloud(path=path):
             return _Making(
                 f"master {master.name}: the root of the disk {path}",
-                partial(_from_cloud, path, rootfs, target),
+                partial(_from_cloud, path, rootfs, target, limit),
                 {"disk": Located(path), "cloud recipe": cloud.RECIPE},
                 made=(rootfs,),
                 files=(path,),
@@ -161,29 +170,34 @@ def _making(site: Site, master: Master) -> _Making:  # noqa: PLR0911  # one for 
 
 
 def _from_packages(packages: mmdebstrap.Packages, rootfs: Path, target: Path) -> None:
+    if packages.keyring:
+        try:
+            input_file.check(packages.keyring)  # apt would wait for the other end of a FIFO
+        except OSError as error:
+            raise MasterError(f"{packages.keyring}: {error.strerror}") from error
     with publish(rootfs) as draft:
         mmdebstrap.build(packages, draft)
     _from_tar(rootfs, target)
 
 
-def _from_tar(rootfs: Path, target: Path) -> None:
-    _publish(target, Digest().read(tar.entries(rootfs)))
+def _from_tar(rootfs: Path, target: Path, limit: int | None = None) -> None:
+    _publish(target, Digest().read(tar.entries(rootfs, limit)))
 
 
-def _from_directory(folder: Path, rootfs: Path, target: Path) -> None:
+def _from_directory(folder: Path, rootfs: Path, target: Path, limit: int) -> None:
     seen = Digest()
     with publish(rootfs) as draft, draft.open("r+b") as file:
-        tar.write(seen.watch(directory.entries(folder)), file)
+        tar.write(seen.watch(directory.entries(folder, limit)), file)
     _publish(target, seen.contents())
 
 
-def _from_oci(layout: oci.Layout, rootfs: Path, target: Path) -> None:
-    _from_opened(partial(oci.opened, layout), rootfs, target)
+def _from_oci(layout: oci.Layout, rootfs: Path, target: Path, limit: int) -> None:
+    _from_opened(partial(oci.opened, layout, limit=limit), rootfs, target)
 
 
-def _from_cloud(disk: Path, rootfs: Path, target: Path) -> None:
+def _from_cloud(disk: Path, rootfs: Path, target: Path, limit: int) -> None:
     check_unused(disk)
-    _from_opened(partial(cloud.opened, disk), rootfs, target)
+    _from_opened(partial(cloud.opened, disk, limit=limit), rootfs, target)
 
 
 def _from_opened(opened: Callable[[Path], AbstractContextManager[Layer]], rootfs: Path, target: Path) -> None:

@@ -54,7 +54,7 @@ class Site:
     @cached_property
     def masters(self) -> tuple[Master, ...]:
         """The masters that guests start from, in the order in which they first do, and before each its parents."""
-        return tuple(dict.fromkeys(master for base in self.bases for master in _lineage(base.master)))
+        return tuple(dict.fromkeys(master for base in self.bases for master in lineage(base.master)))
 
     @cached_property
     def booted_masters(self) -> tuple[Master, ...]:
@@ -126,7 +126,7 @@ class Site:
         return self.build / "bases" / base.name
 
 
-def _lineage(master: Master) -> tuple[Master, ...]:
+def lineage(master: Master) -> tuple[Master, ...]:
     """What the master is derived from, the eldest first, and the master itself."""
-    above = _lineage(master.source.parent) if isinstance(master.source, Derived) else ()
+    above = lineage(master.source.parent) if isinstance(master.source, Derived) else ()
     return *above, master

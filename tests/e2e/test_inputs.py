@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from tests.e2e.conftest import Workshop, write_tar
 
 
@@ -52,3 +54,68 @@ def test_a_folder_that_changes_while_it_is_read(workshop: Workshop) -> None:
         os.waitpid(process, 0)
     assert run.code == 1
     assert f"{last} changed while it was read" in run.output
+
+
+KINDS = """\
+    farm: kinds
+    masters:
+      tar: {tar: fifo}
+      image: {image: zero}
+      cloud: {cloud: fifo}
+      oci: {oci: fifo}
+      directory: {directory: zero}
+      bootstrap: {bootstrap: {suite: bookworm, keyring: fifo}}
+    roles:
+      tree: {tree: tree}
+      file: {tree: fifo}
+    defaults: {master: tar, root: 16M, network: none, host_keys: first-boot}
+    guests:
+      a: {users: {root: {keys: fifo}}, files: {/a: {source: zero}, /b: {template: fifo}, /c: {source: maps}}}
+"""
+
+
+def test_what_is_no_file_is_not_waited_for(workshop: Workshop) -> None:
+    os.mkfifo(workshop.folder / "fifo")
+    (workshop.folder / "zero").symlink_to("/dev/zero")
+    (workshop.folder / "maps").symlink_to("/proc/self/maps")
+    (workshop.folder / "tree").mkdir()
+    os.mkfifo(workshop.folder / "tree/fifo")
+    workshop.write_list(KINDS)
+    run = workshop.doit(check=False)
+    assert run.code == 2
+    told = [line.partition(": ")[2].partition(";")[0] for line in run.output.splitlines()]
+    assert told == [
+        "master 'tar': tar: 'fifo' is not a file",
+        "master 'image': image: 'zero' is not a file",
+        "master 'cloud': cloud: 'fifo' is not a file",
+        "master 'oci': oci.folder: 'fifo' is not a folder",
+        "master 'directory': directory: 'zero' is not a folder",
+        "master 'bootstrap': bootstrap.keyring: 'fifo' is not a file",
+        f"role 'tree': tree: {workshop.folder}/tree/fifo is no file, folder or symlink",
+        "role 'file': tree: 'fifo' cannot be read: Not a directory",
+        "guest 'a': users.root.keys: 'fifo' cannot be read: it is a FIFO, not a regular file",
+        "guest 'a': files.'/a'.source: 'zero' cannot be read: it is a device, not a regular file",
+        "guest 'a': files.'/b'.template: 'fifo' cannot be read: it is a FIFO, not a regular file",
+        "guest 'a': files.'/c'.source: 'maps' cannot be read: it is a file of the kernel's, not one on a disk",
+    ]
+
+
+@pytest.mark.parametrize("name", ["fifo", "/dev/zero", "/dev/stdin"])
+def test_a_list_that_is_no_file(workshop: Workshop, name: str) -> None:
+    os.mkfifo(workshop.folder / "fifo")
+    run = workshop.doit("list", f"guests={name}", check=False)
+    assert run.code == 2
+    assert "cannot be read: it is a " in run.output
+    assert len(run.output.splitlines()) == 1
+
+
+def test_a_master_that_is_no_file_any_more(workshop: Workshop) -> None:
+    """What was read once is looked at again, though the list is not."""
+    workshop.doit("populate:*")
+    tar = workshop.folder / "debian.tar"
+    tar.unlink()
+    os.mkfifo(tar)
+    run = workshop.doit("populate:*", check=False)
+    assert run.code == 1
+    assert f"{tar}: it is a FIFO, not a regular file" in run.output
+    assert "Traceback" not in run.output

@@ -482,6 +482,27 @@ GUESTS = [
             "6:34: guest 'b[1:3]': vcpus: expected a whole number from 1 to 4096, found '0'",
         ],
     ),
+    (  # a regular expression may try each of them, and then each again
+        f"  a: {{network: none, users: {{root: {{sudo: '{'=' * 90_000}\\'}}}}}}",
+        [
+            "5:43: guest 'a': users.root.sudo: expected true, nopasswd, or what may follow a user in sudoers(5), found"
+            f" '{'=' * 77}...'; write one like ALL=(www-data) NOPASSWD: /usr/bin/systemctl restart nginx",
+        ],
+    ),
+    (
+        "  a: {network: none}\n  b[1:65536]: {files: {" + ", ".join(f"/a{number}: b" for number in range(200)) + "}}",
+        [
+            "6:3: guest 'b[1:65536]': up to here the guests have more than 16,777,216 keys and values, the defaults'"
+            " included; give roles what guests have in common, or split the farm",
+        ],
+    ),
+    (
+        "  a[1:65536]: {vars: {b: '[1:65536]', " + ", ".join(f"b{number}: c" for number in range(20)) + "}}",
+        [
+            "5:3: guest 'a[1:65536]': up to here the guests have more than 16,777,216 keys and values, the defaults'"
+            " included; give roles what guests have in common, or split the farm",
+        ],
+    ),
 ]
 
 

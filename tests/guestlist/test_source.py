@@ -1,5 +1,6 @@
 """The YAML reader: what it makes of good files, and how it withstands bad ones."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipeline.guestlist.syntax.nodes import Mapping, Node, ReadingError, Scalar,
 
 pytestmark = pytest.mark.unit
 
+SPLIT = "use 'defaults', 'roles' and ranges, or split the farm"
 PARSERS = [pytest.param(source.PARSER, id="preferred"), pytest.param(yaml.BaseLoader, id="pure Python")]
 Parser = Callable[[str], source.Parser]
 
@@ -118,6 +120,8 @@ REFUSED = [
     (b"[" * 100_000, ["f:1:21: nested deeper than 20 levels"]),
     (b"{a: " * 100_000, ["f:1:81: a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a: nested deeper than 20 levels"]),
     (b"- " * 100_000, ["f:1:41: nested deeper than 20 levels"]),
+    (b"a: [" + b"b," * 65_537 + b"]", [f"f:1:131077: a: more than 65,536 entries; {SPLIT}"]),
+    (b"".join(b"k%d:\n" % i for i in range(65_537)), [f"f:65537:1: more than 65,536 entries; {SPLIT}"]),
     (b"a: caf\xc3\xa9\nb: caf\xe9\n", ["f:2:7: byte 0xe9 is not UTF-8; save the file in the encoding UTF-8"]),
     (b"\xff\xfea\x00:\x00", ["f:1:1: byte 0xff is not UTF-8; save the file in the encoding UTF-8"]),
     (b"a: 1\r\nb: \x00\r\n", ["f:2:4: the control character '\\x00' is not allowed; remove it"]),
@@ -194,6 +198,21 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(GuestfarmError) as caught:
         source.read(path)
     assert str(caught.value) == f"{path}: there is no such file; name the list with doit guests=FILE"
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_too_many_keys_and_values(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_NODES", 5)
+    assert faults(b"a: [b, c]", parser) == []
+    assert faults(b"a: [b, c, d]", parser) == [f"f:1:11: a: the list has more than 5 keys and values; {SPLIT}"]
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(GuestfarmError, match="fifo: cannot be read: it is a FIFO, not a regular file"):
+        source.read(tmp_path / "fifo")
+    with pytest.raises(GuestfarmError, match="/dev/zero: cannot be read: it is a device, not a regular file"):
+        source.read(Path("/dev/zero"))
 
 
 def test_a_folder_is_no_list(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from doit.dependency import FileChangedChecker
 from pipeline.engine.state import state
 from pipeline.image.files import digest
 from pipeline.image.files.content import Chunks
+from pipeline.input_file import UnfitFileError
+
+_NO_FILE = "no regular file"
 
 
 class Digests:
@@ -26,13 +29,19 @@ class Digests:
         self._chunks: dict[tuple[Path, str], Chunks] = {}
 
     def of(self, path: str, status: os.stat_result) -> str:
-        """The digest of the file at `path`, which is in the state `status`."""
+        """The digest of the file at `path`, which is in the state `status`; another than any file's if it is none.
+
+        Then its task runs, and says what is wrong with it.
+        """
         if self._known is None:
             self._known = self._read()
         stamp = _stamp(status)
         known = self._known.get(path)
         if known is None or known[0] != stamp:
-            known = (stamp, digest.of_file(Path(path)))
+            try:
+                known = (stamp, digest.of_file(Path(path)))
+            except (UnfitFileError, IsADirectoryError):
+                return _NO_FILE
             self._known[path] = known
             if self._database.exists():
                 with state.opened(self._database) as connection:

@@ -36,7 +36,7 @@ _HASHES = (
 _HASH = "|".join(f"(?:{form})" for form in _HASHES)
 _MAKE_A_HASH = "make a hash of it: mkpasswd -m yescrypt, or openssl passwd -6"
 
-_RULE = r"(?![\s#@])[ -~]*=[ -~]*(?<!\\)"
+_RULE = r"(?![\s#@])[ -<>-~]*=[ -~]*(?<!\\)"
 _SUDO = {"true": "ALL=(ALL:ALL) ALL", "nopasswd": "ALL=(ALL:ALL) NOPASSWD: ALL"}
 
 

@@ -15,7 +15,7 @@ from pipeline.guestlist.resolve.address_pool import assign
 from pipeline.guestlist.resolve.entries import Entry, read_defaults, read_entries
 from pipeline.guestlist.schema.readers import Part
 from pipeline.guestlist.schema.table import BrokenError, Fields, Key, Table
-from pipeline.guestlist.syntax.nodes import Fault, Node, Scalar, fault
+from pipeline.guestlist.syntax.nodes import Fault, Node, Scalar, fault, size
 
 _NOTHING: Final[Node] = Scalar("", plain=True, line=1, column=1)
 
@@ -88,7 +88,7 @@ def read(root: Node | None, folder: Path, hypervisors: Hypervisors) -> tuple[Dra
         defaults, found = read_defaults(fields[DEFAULTS], keys)
         faults.extend(each.under(DEFAULTS.name) for each in found)
     with suppress(BrokenError):
-        entries, found = read_entries(fields[GUESTS], keys, defaults, networks)
+        entries, found = read_entries(fields[GUESTS], keys, defaults, networks, size(fields[DEFAULTS]))
         faults.extend(each.under(GUESTS.name) for each in found)
     if networks:
         with suppress(BrokenError):

@@ -13,11 +13,28 @@ from pipeline.guestlist.keys.nic import misplaced
 from pipeline.guestlist.resolve.nic import Card, cards_of
 from pipeline.guestlist.schema.table import BrokenError, Fields, Table
 from pipeline.guestlist.syntax.expand import spread, varies, varying_part, with_literal_texts
-from pipeline.guestlist.syntax.nodes import Fault, Node, ReadingError, Scalar, entries_of, fault, first_at_each_place
+from pipeline.guestlist.syntax.nodes import (
+    Fault,
+    Node,
+    ReadingError,
+    Scalar,
+    entries_of,
+    fault,
+    first_at_each_place,
+    size,
+)
 from pipeline.guestlist.syntax.ranges import MAX_LENGTH, has_range, parse_range
 
 MAX_GUESTS = MAX_LENGTH
 """How many guests a list may have: a few short lines with ranges could ask for more than any memory holds."""
+MAX_VALUES = 1 << 24
+"""How many keys and values all guests may have together: a few short lines with ranges could ask for any number.
+
+For 65,536 guests that is 256 each, and for 10,000 it is 1,677. Those of the defaults count for each guest, since they
+are looked at for each; those of roles do not.
+"""
+_VARYING = 8
+"""What one with a range counts for: it is read for each guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +69,12 @@ def read_defaults(node: Node, keys: Table) -> tuple[Fields, list[Fault]]:
 
 
 def read_entries(
-    node: Node, keys: Table, defaults: Fields, networks: Networks | None
+    node: Node, keys: Table, defaults: Fields, networks: Networks | None, shared: int = 0
 ) -> tuple[list[Entry], list[Fault]]:
-    """The guests, which have these `keys`, by entry, and all that is wrong with each of them alone."""
+    """The guests, which have these `keys`, by entry, and all that is wrong with each of them alone.
+
+    `shared` is how many keys and values each has besides its own.
+    """
     try:
         entries = entries_of(node, "a mapping of names to guests")
     except ReadingError as error:
@@ -63,8 +83,13 @@ def read_entries(
         return [], [fault(node, "there are none", "add one, as deb01: {address: 10.0.0.11/24}")]
     listed: list[Entry] = []
     faults: list[Fault] = []
-    room = MAX_GUESTS
+    room, values = MAX_GUESTS, MAX_VALUES
     for name, (key, value) in entries.items():
+        values -= _count(key) * (shared + size(value) + _VARYING * size(varying_part(value)) * varies(value))
+        if values < 0:
+            message = f"up to here the guests have more than {MAX_VALUES:,} keys and values, the defaults' included"
+            faults.append(fault(key, message, "give roles what guests have in common, or split the farm", (name,)))
+            break
         entry, found = _read_entry(key, value, keys, defaults, networks)
         listed.append(entry)
         faults.extend(each.under(name) for each in found)
@@ -73,6 +98,13 @@ def read_entries(
             faults.append(fault(key, f"the list has more than {MAX_GUESTS:,} guests", "split the farm", (name,)))
             break
     return listed, faults
+
+
+def _count(key: Scalar) -> int:
+    try:
+        return len(parse_range(key.text)) if has_range(key.text) else 1
+    except GuestfarmError:  # it is told where the entry is read
+        return 1
 
 
 def _read_entry(

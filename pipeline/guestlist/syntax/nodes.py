@@ -125,6 +125,13 @@ def entries_of(node: Node, form: str) -> Entries:
     raise unexpected(node, form)
 
 
+def size(node: Node) -> int:
+    """How many keys and values there are in `node`."""
+    if isinstance(node, Mapping):
+        return 1 + sum(1 + size(value) for _, value in node.entries.values())
+    return 1 + sum(map(size, node.items)) if isinstance(node, Sequence) else 1
+
+
 _NAMED_AFTER = {"guests": "guest", "masters": "master", "networks": "network", "roles": "role"}
 
 

@@ -5,6 +5,7 @@ so that 00:16:3e:12:34:56 is no base-60 number and `no` not false. Anchors, alia
 aliases make lists that grow without bound when read, and `defaults` and ranges say the same in fewer words.
 """
 
+import errno
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,16 @@ from typing import Any, Final, NamedTuple, Protocol
 import yaml
 from yaml import events
 
+from pipeline import input_file
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.syntax.nodes import Entries, Fault, Mapping, Node, ReadingError, Scalar, Sequence, Unreadable
 
 MAX_BYTES: Final = 16 << 20
 """The largest file that is read: 10,000 guests with nine keys each take 3 MB."""
+MAX_ENTRIES: Final = 1 << 16
+"""How many entries a mapping or a sequence may have: as many as a list may have guests."""
+MAX_NODES: Final = 1 << 21
+"""How many keys and values there may be: 65,536 guests with 15 keys each."""
 MAX_DEPTH: Final = 20
 """How deep mappings and sequences may nest: a guest list needs five."""
 
@@ -51,17 +57,15 @@ PARSER: Final[Callable[[str], Parser]] = getattr(yaml, "CBaseLoader", yaml.BaseL
 def read(path: Path) -> bytes:
     """What the file `path` has in it. Raises GuestfarmError when it cannot be read, or is no guest list by its size."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        return input_file.read(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise GuestfarmError(f"{path}: there is no such file", "name the list with doit guests=FILE") from error
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise GuestfarmError(
+                f"{path}: larger than {MAX_BYTES >> 20} MiB, which no guest list needs to be", "use defaults and ranges"
+            ) from error
         raise GuestfarmError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise GuestfarmError(
-            f"{path}: larger than {MAX_BYTES >> 20} MiB, which no guest list needs to be", "use defaults and ranges"
-        )
-    return content
 
 
 def decode(content: bytes) -> str:
@@ -114,6 +118,7 @@ class _Reading:
         self.path: list[str] = []
         """The keys that lead to the node being read."""
         self.faults: list[Fault] = []
+        self.left = MAX_NODES
 
     def document(self) -> Node | None:
         self.next_event()  # the start of the stream
@@ -130,6 +135,9 @@ class _Reading:
         """The node that starts with `event`."""
         mark = event.start_mark
         line, column = mark.line + 1, mark.column + 1
+        self.left -= 1
+        if self.left < 0:
+            raise self.too_many(event, f"the list has more than {MAX_NODES:,} keys and values")
         if isinstance(event, events.AliasEvent):
             self.refuse(event, f"the alias {quoted(f'*{event.anchor}')} is not read here", "use 'defaults' or a range")
             return Unreadable(line, column)
@@ -146,12 +154,16 @@ class _Reading:
         return Sequence(list(self.items(depth)), line, column)
 
     def items(self, depth: int) -> Iterator[Node]:
+        left = MAX_ENTRIES
         while not isinstance(event := self.next_event(), events.SequenceEndEvent):
+            left = self.one_less(left, event)
             yield self.node(event, depth + 1)
 
     def entries(self, depth: int) -> Entries:
         entries: Entries = {}
+        left = MAX_ENTRIES
         while not isinstance(event := self.next_event(), events.MappingEndEvent):
+            left = self.one_less(left, event)
             key = self.node(event, depth + 1)
             if not isinstance(key, Scalar):
                 self.refuse(event, "a key is a single text, not a mapping, list or alias")
@@ -169,6 +181,16 @@ class _Reading:
                 entries[key.text] = key, self.node(self.next_event(), depth + 1)
                 self.path.pop()
         return entries
+
+    def one_less(self, left: int, event: Event) -> int:
+        """How many more entries there may be after the one that `event` starts."""
+        if not left:
+            raise self.too_many(event, f"more than {MAX_ENTRIES:,} entries")
+        return left - 1
+
+    def too_many(self, event: Event, message: str) -> ReadingError:
+        hint = "use 'defaults', 'roles' and ranges, or split the farm"
+        return ReadingError(*self.faults, self.fault(event, message, hint))
 
     def skip(self, depth: int) -> None:
         """Read the value of a key that was refused, whatever is in it."""

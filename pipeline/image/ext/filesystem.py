@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pipeline import input_file
 from pipeline.errors import ImageError
 from pipeline.image.ext import libext2fs, reader
 from pipeline.image.ext.directory import DirectoryTree
@@ -19,6 +20,9 @@ from pipeline.image.ext.writer import Writer
 from pipeline.image.ext.written import Written
 from pipeline.image.files.publish import date
 from pipeline.image.layer.entries import CHUNK, EPOCH, Entry, Layer
+
+_LONGEST = 1 << 26
+"""Bytes of a file that is read at once: nothing in /etc is near that."""
 
 _FULL = (libext2fs.BLOCK_ALLOC_FAIL, libext2fs.INODE_ALLOC_FAIL)
 
@@ -52,6 +56,10 @@ def glance(image: Path) -> Iterator["FileSystem"]:
 def _opened(
     image: Path, *, write: bool, unclean: bool, offset: int = 0, written: Written | None = None
 ) -> Iterator["FileSystem"]:
+    try:
+        input_file.check(image)  # libext2fs would wait for the other end of a FIFO
+    except OSError as error:
+        raise ImageError(f"{image}: no ext2, ext3 or ext4 file system can be opened: {error.strerror}") from error
     library = libext2fs.library()
     handle = ffi.new("ext2_filsys *")
     flags = libext2fs.FLAG_64BITS | (libext2fs.FLAG_RW if write else 0)
@@ -222,10 +230,13 @@ class FileSystem:
     def read(self, path: str, limit: int | None = None) -> bytes:
         """The contents of the file at `path`, symlinks followed; of long ones, at least the first `limit` bytes.
 
-        Raises ImageError if there is none.
+        Raises ImageError if there is none, or one that is longer than 64 MiB, without a limit.
         """
-        pieces = self.contents(path)
-        return b"".join(pieces if limit is None else islice(pieces, -(-limit // CHUNK)))
+        longest = _LONGEST if limit is None else limit
+        data = b"".join(islice(self.contents(path), -(-longest // CHUNK) + (limit is None)))
+        if limit is None and len(data) > longest:
+            raise ImageError(f"the file {path!r} is too long to be read: it has more than {longest:,} bytes")
+        return data
 
     def contents(self, path: str) -> Iterator[bytes]:
         """The same piece by piece, holes as zeros. Raises ImageError also while it is read."""

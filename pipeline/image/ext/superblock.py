@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from pipeline import input_file
 from pipeline.errors import ImageError
 from pipeline.image.ext import libext2fs
 from pipeline.image.ext.libext2fs import ExtError, ffi
@@ -81,7 +82,7 @@ def read(image: Path) -> Superblock | None:
 
 def read_bytes(image: Path) -> bytes:
     """The primary superblock in `image` as it is. Raises OSError."""
-    with image.open("rb") as file:
+    with input_file.open_regular(image) as file:
         return os.pread(file.fileno(), _LENGTH, _PLACE)
 
 

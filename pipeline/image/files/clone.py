@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from pipeline import input_file
 from pipeline.image.files import private, sparse
 
 _FICLONE = 0x40049409
@@ -29,7 +30,7 @@ def clone(source: Path, target: Path, *, allocate: bool = False) -> None:
     write to a shared block needs a new one, which a full disk no longer has. Raises OSError, such as when the disk is
     full.
     """
-    with source.open("rb") as reader, os.fdopen(private.open_empty(target), "r+b") as writer:
+    with input_file.open_regular(source) as reader, os.fdopen(private.open_empty(target), "r+b") as writer:
         if not allocate and _reflink(reader.fileno(), writer.fileno()):
             return
         size = os.fstat(reader.fileno()).st_size
@@ -46,7 +47,7 @@ def append(source: Path, target: Path, *, allocate: bool = False) -> None:
     What is in `target` must be whole blocks for that, as 1 MiB is. With `allocate` it has all of its space afterwards.
     Raises OSError.
     """
-    with source.open("rb") as reader, target.open("r+b") as writer:
+    with input_file.open_regular(source) as reader, target.open("r+b") as writer:
         before = os.fstat(writer.fileno()).st_size
         if not allocate and _reflink_range(reader.fileno(), writer.fileno(), before):
             return
@@ -68,7 +69,7 @@ def shares_blocks(folder: Path) -> bool:
 
 def can_share(source: Path, folder: Path) -> bool:
     """Whether a clone of `source` in `folder` would share its blocks. It is tried out. Raises OSError."""
-    with source.open("rb") as reader, _probe(folder) as target:
+    with input_file.open_regular(source) as reader, _probe(folder) as target:
         return _reflink(reader.fileno(), target.fileno())
 
 

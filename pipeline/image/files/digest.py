@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline import input_file
 from pipeline.image.files.clone import data_runs
 
 _CHUNK = 1 << 16
@@ -17,7 +18,7 @@ def of_file(path: Path) -> str:
     Equal contents have equal digests however sparse the files are; it costs what reading the data costs. This is not
     what sha256sum prints. Raises OSError.
     """
-    with path.open("rb") as file:
+    with input_file.open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(b"%d" % size)
         for number in _chunks_with_data(file.fileno(), size):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import MasterError
+from pipeline import input_file
+from pipeline.errors import ImageError, MasterError
 from pipeline.image.files.clone import data_runs
 from pipeline.image.layer.entries import (
     CHUNK,
@@ -21,17 +22,26 @@ from pipeline.image.layer.entries import (
     Metadata,
     Special,
     Symlink,
+    limited,
 )
 
 _SPECIAL = {stat.S_IFBLK: Kind.BLOCK, stat.S_IFCHR: Kind.CHARACTER, stat.S_IFIFO: Kind.FIFO}
 _NO_XATTRS = (errno.EOPNOTSUPP, errno.ENODATA)
 
 
-def entries(folder: Path) -> Iterator[Entry]:
+def entries(folder: Path, limit: int | None = None) -> Iterator[Entry]:
     """What is in `folder`, in the order of the names: what GNU tar packs with --one-file-system, so without sockets.
 
-    Raises MasterError for what cannot be read, or changes while it is read.
+    Raises MasterError for what cannot be read, or changes while it is read, and for more than the Allowance of a
+    file system of `limit` bytes, holes included.
     """
+    try:
+        yield from limited(_entries(folder), limit)
+    except ImageError as error:
+        raise MasterError(f"{folder}: {error.message}", error.hint) from error
+
+
+def _entries(folder: Path) -> Iterator[Entry]:
     first_names: dict[tuple[int, int], str] = {}
     with _master_errors(folder):
         for path, status in _walk(folder):
@@ -112,7 +122,7 @@ def _xattrs(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _chunks(path: Path, status: os.stat_result) -> Callable[[], Iterator[tuple[int, bytes]]]:
     def chunks() -> Iterator[tuple[int, bytes]]:
-        with _master_errors(path), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        with _master_errors(path), input_file.open_regular(path, inside=path.parent) as file:
             for start, end in data_runs(file.fileno(), status.st_size):
                 for offset in range(start, min(end, status.st_size), CHUNK):
                     yield offset, os.pread(file.fileno(), min(CHUNK, end - offset, status.st_size - offset), offset)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pipeline.errors import ImageError, quoted
 from pipeline.image.layer.findings import Findings
+from pipeline.model.sizes import approximate_size
 
 CHUNK = 1 << 20
 """How much of a file's contents is held in memory at a time, in bytes."""
@@ -17,6 +18,10 @@ _PATH_MAX = 4096
 
 EPOCH = 1_700_000_000
 """The time, in seconds since 1970, that images and masters carry wherever they would carry that of their making."""
+
+_SMALL = 1 << 29
+_BYTES_PER_INODE, _OF_SMALL = 1 << 14, 1 << 12
+"""mke2fs makes an inode for so many bytes: see inode_ratio in mke2fs.conf, and "small" in mke2fs.conf(5)."""
 
 _SMALLEST_INODE = 128
 """Bytes; see the ext4 disk layout in the kernel's documentation."""
@@ -139,6 +144,41 @@ def relative(name: str) -> str:
             f"names have at most 255 bytes, and paths {_PATH_MAX - 1}; neither has a NUL",
         )
     return path
+
+
+class Allowance:
+    """What a layer may hold in all: a few bytes of an archive may unpack to more than any disk has.
+
+    Twice as much as a file system of `limit` bytes takes: that is certain not to fit, even if some of it is replaced by
+    what comes later.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._bytes = 2 * (limit or 0)
+        self._entries = self._bytes // (_OF_SMALL if limit is not None and limit < _SMALL else _BYTES_PER_INODE)
+
+    def take(self, size: int) -> None:
+        """Count an entry with so many bytes of data. Raises ImageError when it is too much."""
+        self._bytes -= size
+        self._entries -= 1
+        if self._limit is not None and (self._bytes < 0 or self._entries < 0):
+            raise ImageError(
+                "it holds more than twice what the guests' root disks have room for, of"
+                f" {approximate_size(self._limit)}",
+                "give them a larger root",
+            )
+
+
+def limited(layer: Layer, limit: int | None) -> Iterator[Entry]:
+    """The same entries. Raises ImageError when they are more than the Allowance of a file system of `limit` bytes.
+
+    Files count by their sizes, holes included: so many bytes are written where they become a tar file.
+    """
+    allowance = Allowance(limit)
+    for entry in layer:
+        allowance.take(entry.content.size if isinstance(entry, File) else 0)
+        yield entry
 
 
 @dataclass(frozen=True, slots=True)

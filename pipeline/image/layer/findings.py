@@ -12,6 +12,10 @@ Listener = Callable[[int, bytes], None]
 
 _PROGRAM = re.compile(r"(?:usr/)?s?bin/[^/]+")
 _MODULE = re.compile(r"(?:usr/)?lib/modules/[^/]+/(?P<name>.+\.ko)(?:\.(?:gz|xz|zst))?")
+_LONGEST = 1 << 24
+"""Bytes of all lists of what is built into kernels; one has some 10 KiB."""
+_LONGEST_LINE = 512
+"""Characters of the path of a module; longer ones would take long to compare."""
 _BUILT_IN = re.compile(r"(?:usr/)?lib/modules/[^/]+/modules\.builtin")
 """What a kernel has inside that might be a module: see kbuild/kbuild.rst of Linux's documentation."""
 _OF_DISKS = re.compile(r"(?:.*/)?drivers/(?:ata|block|ide|message|nvme|scsi|xen)/(?:.*/)?(?P<name>[^/]+)\.ko")
@@ -35,7 +39,7 @@ class Findings:
             return self._program
         if module := _MODULE.fullmatch(path):
             self._modules.update(_drivers(module["name"]))
-        elif _BUILT_IN.fullmatch(path):
+        elif _BUILT_IN.fullmatch(path) and sum(map(len, self._built_in.values())) <= _LONGEST:
             text = self._built_in[path] = bytearray()
             return lambda offset, data: _put(text, offset, data)
         return None
@@ -61,9 +65,13 @@ class Findings:
 
 def _drivers(lines: str) -> Iterator[str]:
     """The names of those modules that are drivers for disks, one a line."""
-    yield from (found["name"].replace("-", "_") for line in lines.splitlines() if (found := _OF_DISKS.fullmatch(line)))
+    for line in lines.splitlines():
+        if len(line) <= _LONGEST_LINE and (found := _OF_DISKS.fullmatch(line)):
+            yield found["name"].replace("-", "_")
 
 
 def _put(text: bytearray, offset: int, data: bytes) -> None:
+    if offset + len(data) > _LONGEST:
+        return
     text.extend(bytes(max(0, offset - len(text))))
     text[offset : offset + len(data)] = data

@@ -12,6 +12,7 @@ from pipeline.image.layer import acl
 from pipeline.image.layer.archive import master_errors, opened
 from pipeline.image.layer.entries import (
     CHUNK,
+    Allowance,
     Content,
     Directory,
     Entry,
@@ -36,15 +37,18 @@ _LARGEST_ID = 2**32 - 2
 _SPECIAL = {tarfile.BLKTYPE: Kind.BLOCK, tarfile.CHRTYPE: Kind.CHARACTER, tarfile.FIFOTYPE: Kind.FIFO}
 
 
-def entries(path: Path) -> Iterator[Entry]:
+def entries(path: Path, limit: int | None = None, *, inside: Path | None = None) -> Iterator[Entry]:
     """What is in the tar file at `path`, in its own order.
 
-    A file's contents can be read until the next entry is asked for. Raises MasterError when the archive is damaged, cut
-    off, or has a member that no root file system can hold.
+    A file's contents can be read until the next entry is asked for. Below the folder `inside` no symlink is followed.
+    Raises MasterError when the archive is damaged, cut off, has a member that no root file system can hold, or has more
+    in it than the Allowance of a file system of `limit` bytes, holes not counted.
     """
-    with master_errors(path), opened(path) as archive:
+    with master_errors(path), opened(path, inside) as archive:
+        allowance = Allowance(limit)
         for member in archive:
-            yield _entry(path, archive, member)
+            allowance.take(sum(end - start for start, end in _data_runs(member)) if member.isreg() else 0)
+            yield _entry(path, archive.file, member)
 
 
 def write(layer: Layer, file: IO[bytes]) -> None:

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.errors import ImageError
-from pipeline.image.layer.entries import Directory, Entry, File, HardLink, Layer, Metadata, Symlink
+from pipeline.image.layer.entries import Content, Directory, Entry, File, HardLink, Layer, Metadata, Symlink
 
-_LARGEST_KEPT = 1 << 30
-"""Bytes of the largest file whose contents are kept in memory; no kernel and no initrd is near that."""
+LARGEST_KEPT = 1 << 28
+"""Bytes of the largest file whose contents are kept in memory: initrds have some ten MiB, few a hundred."""
+
+_MOST_KEPT = 1 << 29
+"""Bytes of all of them."""
 
 _TYPES = {File: stat.S_IFREG, Directory: stat.S_IFDIR, Symlink: stat.S_IFLNK}
 
@@ -57,7 +60,10 @@ class LayerTree:
     def __init__(self, layer: Layer, keep: Callable[[str], bool]) -> None:
         self._links: dict[str, str] = {}
         self._statuses: dict[str, tuple[int, Metadata]] = {}
-        self._contents: dict[str, bytes] = {}
+        self._contents: dict[str, Content] = {}
+        self._pieces: dict[bytes, bytes] = {}
+        """Of contents, each once: a small archive may have large files that repeat themselves."""
+        self._kept = 0
         self._names: dict[str, set[str]] = {"": set()}
         for entry in layer:
             self._add(entry, keep)
@@ -100,7 +106,7 @@ class LayerTree:
         real = resolve(self, path)
         if real not in self._contents:
             raise ImageError(f"there is no file {path!r} that could be read")
-        return self._contents[real]
+        return self._contents[real].read()
 
     def _add(self, entry: Entry, keep: Callable[[str], bool]) -> None:
         above, _, name = entry.path.rpartition("/")
@@ -119,10 +125,22 @@ class LayerTree:
                 self._links[path] = entry.target
             case HardLink() if entry.target in self._contents:
                 self._contents[path] = self._contents[entry.target]
-            case File() if keep(path) and entry.content.size <= _LARGEST_KEPT:
-                self._contents[path] = entry.content.read()
+            case File() if keep(path) and entry.content.size <= LARGEST_KEPT:
+                self._contents[path] = self._copy(entry.content)
             case _:
                 pass
+
+    def _copy(self, content: Content) -> Content:
+        pieces = []
+        for offset, data in content.chunks():
+            if data not in self._pieces:
+                self._kept += len(data)
+                if self._kept > _MOST_KEPT:
+                    raise ImageError(
+                        f"its kernels take more than {_MOST_KEPT:,} bytes", "remove those from /boot that are not used"
+                    )
+            pieces.append((offset, self._pieces.setdefault(data, data)))
+        return Content(content.size, lambda: iter(pieces))
 
 
 def resolve(tree: Symlinks, path: str) -> str:

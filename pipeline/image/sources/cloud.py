@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, Final
 
-from pipeline import process
-from pipeline.errors import GuestfarmError, MasterError
+from pipeline import input_file, process
+from pipeline.errors import GuestfarmError, MasterError, ProcessError
 from pipeline.image import ext
-from pipeline.image.files import private
-from pipeline.image.layer.entries import Content, Entry, File, HardLink, Layer, text
+from pipeline.image.files import private, sparse
+from pipeline.image.layer.entries import Content, Entry, File, HardLink, Layer, limited, text
 from pipeline.image.sources import inspection
+from pipeline.model.sizes import approximate_size
 
 RECIPE = 2
 """Raise it when the same disk gives another root file system: what was made by an older recipe is stale."""
@@ -36,6 +37,9 @@ _ROOT_TYPES: Final = ("4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",)
 _MAGIC_AT, _MAGIC = 1024 + 0x38, b"\x53\xef"
 """Of ext2, ext3 and ext4; see the ext4 disk layout in the kernel's documentation."""
 _PACKAGES: Final = {"qemu-img": "qemu-utils", "sfdisk": "fdisk"}
+_LIMITS: Final = process.Limits(memory=1 << 30, seconds=5)
+"""Enough to go through the tables of any image that there is data for."""
+_TO_QCOW2: Final = ("-f", "qcow2", "-O", "qcow2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +52,20 @@ class _Partition:
 
 
 @contextmanager
-def opened(image: Path, beside: Path) -> Iterator[Layer]:
+def opened(image: Path, beside: Path, limit: int | None = None) -> Iterator[Layer]:
     """The root file system of a disk, with cloud-init told to do nothing.
 
     A qcow2 image, and a root of another kind than ext2, ext3 or ext4, are unpacked beside the file `beside`. Raises
-    MasterError for a disk without a root.
+    MasterError for a disk without a root, or with more data than the guests' root disks of
+    `limit` bytes may need, or than `beside` has room for.
     """
     with _errors(image, beside), ExitStack() as stack:
-        disk = stack.enter_context(_raw(image, beside))
-        yield _adapted(stack.enter_context(_root(disk, beside)))
+        disk = stack.enter_context(_raw(image, beside, limit))
+        yield limited(_adapted(stack.enter_context(_root(disk, beside, limit))), limit)
 
 
 @contextmanager
-def _root(disk: Path, beside: Path) -> Iterator[Layer]:
+def _root(disk: Path, beside: Path, limit: int | None) -> Iterator[Layer]:
     partitions = _partitions(disk)
     with ExitStack() as stack:
         candidates = [each for each in partitions if _is_ext(disk, each)]
@@ -77,7 +82,7 @@ def _root(disk: Path, beside: Path) -> Iterator[Layer]:
     with TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}-root-") as folder:
         archive = Path(folder, "root.tar")
         private.create(archive)
-        inspection.pack(disk, archive)
+        inspection.pack(disk, archive, limit)
         yield inspection.entries(archive)
 
 
@@ -128,9 +133,9 @@ def _has_kernel(filesystem: ext.FileSystem, folder: str) -> bool:
 
 
 @contextmanager
-def _raw(image: Path, beside: Path) -> Iterator[Path]:
+def _raw(image: Path, beside: Path, limit: int | None) -> Iterator[Path]:
     """The disk as it is, without the format of a virtual machine."""
-    with image.open("rb") as file:
+    with input_file.open_regular(image) as file:
         header = file.read(_HEADER.size).ljust(_HEADER.size, b"\0")
     magic, version, backing, features = _HEADER.unpack(header)
     if magic != _QCOW2:
@@ -140,9 +145,31 @@ def _raw(image: Path, beside: Path) -> Iterator[Path]:
         raise MasterError(
             "its data is in another file as well, which is not read", "make it one: qemu-img convert -O qcow2"
         )
+    _check_size(image, sparse.free_space(beside.parent), limit)
     with NamedTemporaryFile(dir=beside.parent, prefix=f"{beside.name}-disk-") as disk:
         _run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, disk.name)
         yield Path(disk.name)
+
+
+def _check_size(image: Path, free: int, limit: int | None) -> None:
+    """Raise MasterError for a qcow2 image that would fill the disk, or has far more than guests have room for.
+
+    Few bytes can stand for any number: entries of its tables may lead to the same data. What its data would take is
+    counted by qemu-img in another qcow2 image, since a raw one always counts as all of the disk.
+    """
+    try:
+        told = json.loads(_run("qemu-img", "measure", "--output=json", *_TO_QCOW2, image, limits=_LIMITS))
+    except ProcessError as error:
+        raise MasterError(f"what is in it cannot be measured: {error.message}", "copy the image again") from error
+    data = int(told["required"])
+    if limit is not None and data > 2 * limit:
+        raise MasterError(
+            f"it holds {approximate_size(data)}, more than twice what the guests' root disks have room for, of"
+            f" {approximate_size(limit)}",
+            "give them a larger root",
+        )
+    if data > free:
+        raise MasterError(f"unpacked, it takes {approximate_size(data)}, and {approximate_size(free)} is free")
 
 
 def _partitions(disk: Path) -> list[_Partition]:
@@ -164,7 +191,7 @@ def _partition(described: dict[str, Any], sector: int) -> _Partition:
 
 
 def _is_ext(disk: Path, partition: _Partition) -> bool:
-    with disk.open("rb") as file:
+    with input_file.open_regular(disk) as file:
         file.seek(partition.start + _MAGIC_AT)
         return file.read(len(_MAGIC)) == _MAGIC
 
@@ -186,15 +213,17 @@ def _errors(image: Path, beside: Path) -> Iterator[None]:
     """Errors in the block, with the disk's name instead of what was unpacked beside the file `beside`."""
     try:
         yield
+    except input_file.UnfitFileError as error:
+        raise MasterError(f"{image}: {error.strerror}") from error
     except GuestfarmError as error:
         message = re.sub(rf"{re.escape(str(beside))}-[^:]*: ", "", error.message)
         raise MasterError(f"{image}: {message.removeprefix(f'{image}: ')}", error.hint) from error
 
 
-def _run(program: str, *arguments: str | Path) -> str:
+def _run(program: str, *arguments: str | Path, limits: process.Limits | None = None) -> str:
     if not process.available(program):
         raise MasterError(
             f"the program {program} is missing, which reads cloud images",
             f"on Debian: apt install {_PACKAGES[program]}",
         )
-    return process.run([program, *arguments]).stdout
+    return process.run([program, *arguments], limits=limits).stdout

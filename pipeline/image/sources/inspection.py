@@ -1,6 +1,7 @@
 """Roots of XFS, of btrfs and on logical volumes: found, put together and packed by libguestfs' appliance."""
 
 import re
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +33,11 @@ _OF_THE_FILESYSTEM: Final = ("trusted.SGI_ACL_", "btrfs.")
 """Prefixes of the attributes by which XFS shows access control lists a second time, and btrfs its settings."""
 
 
-def pack(disk: Path, archive: Path) -> None:
+def pack(disk: Path, archive: Path, limit: int | None = None) -> None:
     """Write to `archive`, an empty file, a tar file of the root on the raw `disk`, and what its fstab mounts below it.
 
-    What is changed where journals are replayed is written beside `archive`; `disk` stays as it is. Raises MasterError.
+    What is changed where journals are replayed is written beside `archive`; `disk` stays as it is. Raises MasterError,
+    also when `archive` would be longer than twice `limit` bytes.
     """
     with guestfish.opened(disk, archive.parent) as appliance:
         root, points = _root(appliance)
@@ -48,7 +50,7 @@ def pack(disk: Path, archive: Path) -> None:
         appliance.ask(
             *("tar-out", "/", str(archive), "xattrs:true", "numericowner:true", f"excludes:./{_SNAPSHOTS}/*"),
             grows=archive,
-            limit=_LARGEST * disk.stat().st_size,
+            limit=min(_LARGEST * disk.stat().st_size, sys.maxsize if limit is None else 2 * limit),
         )
 
 

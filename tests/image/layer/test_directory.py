@@ -102,7 +102,7 @@ def replace_by_symlink(path: Path) -> None:
 SPOILED: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "gone": (Path.unlink, "No such file or directory"),
     "replaced": (lambda file: replace(file, b"m" * 7), "changed while it was read; run doit again"),
-    "a symlink": (replace_by_symlink, "Too many levels of symbolic links"),
+    "a symlink": (replace_by_symlink, "it is a symlink, not a regular file"),
     "written to": (lambda file: file.write_text("longer than before"), "changed while it was read; run doit again"),
     "cut off": (lambda file: file.write_text(""), "changed while it was read; run doit again"),
     "touched": (lambda file: os.utime(file, ns=(0, 0)), "changed while it was read; run doit again"),

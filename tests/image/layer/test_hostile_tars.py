@@ -1,11 +1,15 @@
 """Tar files that are damaged or mean harm: each is one clear error or the right result, and stays in its image."""
 
+import gc
 import gzip
 import io
 import lzma
+import os
 import re
+import socket
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -318,3 +322,130 @@ def test_any_damage(
     data[header : header + BLOCK] = repaired(data[header : header + BLOCK])
     with suppress(MasterError):
         read(tmp_path_factory.getbasetemp() / "master.tar", data)
+
+
+# --- What it would take ---
+
+
+def long_header(kind: bytes, text: bytes) -> bytes:
+    """A header of pax or GNU tar with this text."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, len(text)
+    return header.tobuf(tarfile.USTAR_FORMAT) + text.ljust(-(-len(text) // BLOCK) * BLOCK, b"\0")
+
+
+def record(key: str, value: str) -> bytes:
+    """A record of a pax header: its length counts itself."""
+    rest = f" {key}={value}\n"
+    return f"{len(rest) + 3}{rest}".encode()
+
+
+def endless_sparse_file(blocks: int) -> bytes:
+    """A file whose map of holes goes on from block to block: see "Sparse Formats" in GNU tar's manual."""
+    header = bytearray(member("a", type=b"S")[0].tobuf(tarfile.GNU_FORMAT))
+    header[482] = 1
+    more = bytearray(BLOCK)
+    more[504] = 1
+    return repaired(header) + bytes(more) * blocks
+
+
+def xz_with_dictionary(data: bytes, code: int) -> bytes:
+    """An xz file that says its dictionary has the size of this code: 5.3.1 of the .xz File Format."""
+    packed = bytearray(lzma.compress(data))
+    size = (packed[12] + 1) * 4  # of the block's header
+    packed[12 + 4] = code
+    packed[12 + size - 4 : 12 + size] = zlib.crc32(packed[12 : 12 + size - 4]).to_bytes(4, "little")
+    return bytes(packed)
+
+
+def zstd_with_window(data: bytes, log: int) -> bytes:
+    """A zstd file that needs a window of so many bits."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: log})
+    return packer.compress(data, zstd.ZstdCompressor.FLUSH_BLOCK) + packer.flush()
+
+
+ONE = packed(member("a", b"x"))
+BOMBS = {
+    "xz of 4 GiB": (xz_with_dictionary(ONE, 40), "Memory usage limit exceeded"),
+    "zstd of 2 GiB": (zstd_with_window(ONE, 31), NOT_TAR),
+    "sparse file": (endless_sparse_file(20_000), "its headers are longer than any real ones"),
+    "pax headers one after the other": (long_header(tarfile.XHDTYPE, record("k", "v" * 90)) * 2000 + ONE, NOT_TAR),
+    "long names one after the other": (long_header(tarfile.GNUTYPE_LONGNAME, b"a") * 2000 + ONE, NOT_TAR),
+    "pax headers for all": (
+        b"".join(
+            long_header(tarfile.XGLTYPE, record(f"k{number:05}", "v" * 800)) + ONE[:1024] for number in range(100)
+        ),
+        "its global headers are too long",
+    ),
+    "long pax headers of each": (
+        (long_header(tarfile.XHDTYPE, record("k", "v" * 90) * 100) + ONE[:1024]) * 3000 + ONE,
+        "its headers are longer than any real ones",
+    ),
+    "many pax records of each": (
+        (long_header(tarfile.XHDTYPE, b"6 a=b\n" * 300) + ONE[:1024]) * 1200 + ONE,
+        "its headers are longer than any real ones",
+    ),
+    "long end": (ONE + bytes(65 * MIB), "more follows its end"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), BOMBS.values(), ids=BOMBS)
+def test_bombs(data: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(MasterError, match=re.escape(message)):
+        read(tmp_path / "bomb.tar", data)
+
+
+@pytest.mark.parametrize("data", [xz_with_dictionary(ONE, 28), zstd_with_window(ONE, 27)], ids=["xz -9", "zstd -27"])
+def test_as_much_memory_as_is_usual(data: bytes, tmp_path: Path) -> None:
+    assert read(tmp_path / "usual.tar", data) == read(tmp_path / "plain.tar", ONE)
+
+
+def test_members_that_were_read_take_no_memory(tmp_path: Path) -> None:
+    file = tmp_path / "many.tar"
+    file.write_bytes(ONE[:1024] * 1000 + ONE)
+    for _ in tar.entries(file):
+        pass
+    kept = 0
+    for number, _ in enumerate(tar.entries(file)):
+        if number == 999:
+            kept = sum(isinstance(each, tarfile.TarInfo) for each in gc.get_objects())
+    assert 0 < kept < 10
+
+
+ROOM = {
+    "data": (packed(member("a", bytes(32 * MIB))), packed(member("a", bytes(32 * MIB)), member("b", b"x"))),
+    "entries": (ONE[:1024] * 8000 + ONE, ONE[:1024] * 9000 + ONE),
+    "holes": (packed(pax("a", b"", GNU__sparse__map="0,0", GNU__sparse__size=str(1 << 40))), None),
+}
+
+
+@pytest.mark.parametrize(("enough", "too_much"), ROOM.values(), ids=ROOM)
+def test_no_more_than_root_disks_have_room_for(enough: bytes, too_much: bytes | None, tmp_path: Path) -> None:
+    file, limit = tmp_path / "master.tar", 16 * MIB
+    file.write_bytes(enough)
+    assert list(tar.entries(file, limit))
+    if too_much is not None:
+        file.write_bytes(too_much)
+        with pytest.raises(MasterError, match="it holds more than twice what the guests' root disks have room for"):
+            list(tar.entries(file, limit))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "socket"])
+def test_what_is_no_file_is_not_waited_for(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "master.tar"
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "fifo":
+            os.mkfifo(file)
+        elif kind == "device":
+            file.symlink_to("/dev/zero")
+        else:
+            server.bind(str(file))
+        with pytest.raises(MasterError, match=re.escape(f"{file}: it is a ")):
+            list(tar.entries(file))
+
+
+def test_a_file_of_the_kernels(tmp_path: Path) -> None:
+    """It is regular by its mode, has no size, and may have no end."""
+    for file in ("/proc/self/maps", "/sys/kernel/mm/transparent_hugepage/enabled"):
+        with pytest.raises(MasterError, match="it is a file of the kernel's, not one on a disk"):
+            list(tar.entries(Path(file)))

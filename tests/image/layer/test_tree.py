@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import ImageError
 from pipeline.image import ext
-from pipeline.image.layer.entries import Content, Directory, Entry, File, HardLink, text
+from pipeline.image.layer import tree as module
+from pipeline.image.layer.entries import Content, Directory, Entry, File, HardLink, Metadata, text
 from pipeline.image.layer.tree import LayerTree, Tree, resolve
 from tests.image import images
 from tests.layers import PLAIN, link, tree
@@ -107,3 +108,15 @@ def test_a_sparse_bomb_is_not_kept() -> None:
     bomb = File("boot/vmlinuz", PLAIN, Content(1 << 62, lambda: iter(())))
     with pytest.raises(ImageError, match="there is no file 'boot/vmlinuz' that could be read"):
         tree(bomb).read("boot/vmlinuz")
+
+
+def test_contents_that_are_kept_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What repeats itself is kept once, and all of it within bounds."""
+    monkeypatch.setattr(module, "_MOST_KEPT", 8)
+    same = [File(f"boot/{number}", Metadata(mode=0o644), Content.of(b"12345678")) for number in range(9)]
+    assert LayerTree(same, lambda _: True).read("boot/8") == b"12345678"
+    with pytest.raises(ImageError, match="its kernels take more than 8 bytes; remove those"):
+        LayerTree([*same, File("boot/9", Metadata(mode=0o644), Content.of(b"9"))], lambda _: True)
+    monkeypatch.setattr(module, "LARGEST_KEPT", 7)
+    with pytest.raises(ImageError, match="there is no file 'boot/8' that could be read"):
+        LayerTree(same, lambda _: True).read("boot/8")

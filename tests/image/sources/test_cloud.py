@@ -1,5 +1,7 @@
 """Cloud images: the root of disks with partitions, raw and qcow2, made by sfdisk, mke2fs and qemu-img."""
 
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from pipeline import process
 from pipeline.errors import MasterError
+from pipeline.image.files import sparse
 from pipeline.image.layer.entries import Directory, Entry, File, HardLink, Symlink
 from pipeline.image.sources import cloud
 from tests.machine import need_programs, run
@@ -179,6 +182,50 @@ def test_data_in_other_files_is_not_read(tmp_path: Path) -> None:
     run("qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={tmp_path / 'data'}", image, "1M")
     with pytest.raises(MasterError, match="in another file"):
         read(image)
+
+
+def test_an_image_whose_data_is_everywhere_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All entries of its tables lead to one cluster: see "Cluster mapping" in qemu's docs/interop/qcow2.rst."""
+    image, cluster = tmp_path / "disk.qcow2", 1 << 16
+    run("qemu-img", "create", "-q", "-f", "qcow2", image, "64G")
+    run("qemu-io", "-f", "qcow2", "-c", f"write -P 1 0 {cluster}", image)
+    data = bytearray(image.read_bytes())
+    (entries,), (table,) = struct.unpack_from(">I", data, 36), struct.unpack_from(">Q", data, 40)
+    (second,) = struct.unpack_from(">Q", data, table)
+    place = second & 0x00FFFFFFFFFFFE00
+    data[place : place + cluster] = data[place : place + 8] * (cluster // 8)
+    data[table : table + 8 * entries] = data[table : table + 8] * entries
+    image.write_bytes(data)
+    with (
+        pytest.raises(MasterError, match=rf"{image}: it holds 64G, more than twice what the guests' .*, of 1.0G"),
+        cloud.opened(image, tmp_path / "rootfs.tar", 1 << 30),
+    ):
+        pass
+    monkeypatch.setattr(sparse, "free_space", lambda _: MIB)
+    with (
+        pytest.raises(MasterError, match=rf"{image}: unpacked, it takes 64G, and 1.0M is free"),
+        cloud.opened(image, tmp_path / "rootfs.tar"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["disk.qcow2"]
+
+
+def test_a_disk_with_a_file_of_holes(tree: Path, tmp_path: Path) -> None:
+    """What is packed has the holes as zeros."""
+    with (tree / "etc/lastlog").open("wb") as file:
+        file.truncate(100 * MIB)
+    image = disk(tmp_path / "disk.img", "gpt", (ROOT, filesystem(tree, tmp_path / "root.img", 16 * MIB)))
+    with (
+        pytest.raises(MasterError, match=f"{image}: it holds more than twice what the guests' root disks"),
+        cloud.opened(image, tmp_path / "rootfs.tar", 16 * MIB) as files,
+    ):
+        list(files)
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "disk.img")
+    with pytest.raises(MasterError, match=r"disk.img: it is a FIFO, not a regular file"):
+        read(tmp_path / "disk.img")
 
 
 def test_a_file_system_that_was_not_unmounted(tree: Path, tmp_path: Path) -> None:

@@ -131,6 +131,41 @@ def test_symlinks_stay_inside(layout: Layout, tmp_path: Path) -> None:
     assert not list(out.iterdir())
 
 
+def test_symlinks_in_a_layout_are_not_followed(layout: Layout, tmp_path: Path) -> None:
+    folder = layout.write(layout.image([BELOW]))
+    blobs = folder / "blobs"
+    read = [path for path in (blobs / "sha256").iterdir() if path.read_bytes() != b"{}"]  # which is the configuration
+    assert len(read) == 2
+    for path in (folder / "index.json", folder / "oci-layout", *read, blobs / "sha256", blobs):
+        kept = path.rename(tmp_path / "kept")
+        for target in ("/dev/zero", kept):
+            path.symlink_to(target)
+            with pytest.raises(MasterError, match=f"{folder}: not an OCI image layout: .*symlink"):
+                entries(folder)
+            path.unlink()
+        if not kept.is_dir():
+            os.mkfifo(path)
+            with pytest.raises(MasterError, match=f"{folder}: not an OCI image layout: .*it is a FIFO"):
+                entries(folder)
+            path.unlink()
+        kept.rename(path)
+    assert entries(folder)
+
+
+def test_layers_that_hold_too_much(layout: Layout, tmp_path: Path) -> None:
+    """Each of them may be within bounds, and few bytes of a manifest name the same one many times."""
+    sparse = tarfile.TarInfo("a")
+    sparse.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(1 << 40)}
+    for layers in ([layer(("a", bytes(1 << 20)))] * 40, [layer(sparse)]):
+        folder = layout.write(layout.image(layers, {"+gzip": gzip.compress}))
+        with (
+            pytest.raises(MasterError, match=f"{folder}: it holds more than twice"),
+            oci.opened(oci.Layout(folder), tmp_path / "rootfs.tar", 16 << 20),
+        ):
+            pass
+    assert not list(tmp_path.glob("rootfs*"))
+
+
 def test_a_blob_that_was_changed(layout: Layout) -> None:
     folder = layout.write(layout.image([BELOW]))
     for blob in (folder / "blobs/sha256").iterdir():

@@ -9,7 +9,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # From what the user types down to what everything stands on; a layer may import those after it.
-LAYERS = ["dodo", "commands", "tasks", "doit_glue", "proof", "host", "system", "hypervisor", "material", "image"]
+LAYERS = [
+    "__main__",
+    "dodo",
+    "commands",
+    "tasks",
+    "doit_glue",
+    "proof",
+    "host",
+    "system",
+    "hypervisor",
+    "material",
+    "image",
+]
 LAYERS += ["process", "signals", "farm", "errors"]
 SIDE_BY_SIDE = {("host", "system"), ("host", "hypervisor"), ("system", "hypervisor"), ("process", "farm")}
 SIDE_BY_SIDE |= {("system", "material"), ("hypervisor", "material"), ("host", "material")}

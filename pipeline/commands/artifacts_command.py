@@ -63,6 +63,10 @@ class ArtifactsCommand(SiteCommand):
             group = [name for name in self.artifacts if name.startswith(f"{argument}:")]
             if group:
                 return group
+            if not filter_names(farm.guests, argument):
+                groups = dict.fromkeys(name.partition(":")[0] for name in self.artifacts)
+                hint = did_you_mean(argument, [*groups, *farm.guests])
+                raise GuestfarmError(f"no such task or guest: {quoted(argument)}", hint)
             return [name for guest in chosen(farm, [argument]) for name in self.names_of(guest)]
         found = filter_names(self.artifacts, argument)
         if not found:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
+from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.output import table
 from pipeline.engine.artifact.artifact import SECONDS
 from pipeline.engine.run.progress import size, usual_seconds
@@ -16,7 +17,7 @@ _WORKERS = {
     "name": "workers",
     "short": "n",
     "long": "process",
-    "type": int,
+    "type": WholeNumber(1, MOST_PROCESSES),
     "default": 1,
     "help": "for a run with as many processes, as doit -n [default: %(default)s]",
 }

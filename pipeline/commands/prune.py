@@ -1,10 +1,11 @@
 """`doit prune`: what guests, bases and masters that left the list have left behind."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import RECORD, stamps
@@ -62,6 +63,15 @@ class Prune(SiteCommand):
     doc_purpose = "list what guests that left the list have left behind; remove it with --yes"
     doc_usage = ""
     cmd_options = (_YES, _MODIFIED, _REPLACED, _DAYS)
+    takes_words = False
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for options that mean nothing together."""
+        super().check(params, words)
+        if params["days"] and not params["replaced"]:
+            raise GuestfarmError("--days is about guests that were replaced", "add --replaced, or leave it out")
+        if params["modified"] and params["replaced"]:
+            raise GuestfarmError("--modified and --replaced contradict each other", "give one of them")
 
     def _execute(self, yes: bool, modified: bool, replaced: bool, days: int) -> int:
         if replaced:

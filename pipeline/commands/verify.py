@@ -13,6 +13,7 @@ from doit.cmd_base import tasks_and_deps_iter
 from doit.task import Task
 
 from pipeline import signals
+from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import RECORD, not_ours
 from pipeline.errors import GuestfarmError
@@ -25,7 +26,7 @@ _READERS = {
     "name": "readers",
     "short": "n",
     "long": "process",
-    "type": int,
+    "type": WholeNumber(1, MOST_PROCESSES),
     "default": 1,
     "help": "how many guests to read at a time [default: %(default)s]",
 }

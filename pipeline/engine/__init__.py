@@ -16,6 +16,8 @@ from pipeline.engine.run.user_errors import USER_ERROR, show_warnings, user_erro
 from pipeline.engine.state.catalogue import Catalogue
 from pipeline.engine.state.digests import Digests, checker
 from pipeline.engine.state.state import State
+from pipeline.engine.variables import check_misspelt
+from pipeline.errors import GuestfarmError
 
 
 def path_variable(name: str, default: str) -> Path:
@@ -24,6 +26,8 @@ def path_variable(name: str, default: str) -> Path:
     It is as the user wrote it as long as that is the same.
     """
     given = doit.get_var(name, None)
+    if given == "":
+        raise GuestfarmError(f"{name}= names nothing", f"as in: doit {name}={default}")
     user = doit.get_initial_workdir()
     return Path(default) if given is None else Path(given if Path.cwd() == Path(user) else Path(user, given))
 
@@ -62,6 +66,7 @@ __all__ = [
     "artifact",
     "artifacts",
     "artifacts_on_request",
+    "check_misspelt",
     "configuration",
     "is_up_to_date",
     "may_end_early",

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline import guestlist, hypervisors
-from pipeline.engine import Catalogue, is_up_to_date, path_variable, show_warnings, use, user_errors
+from pipeline.engine import Catalogue, check_misspelt, is_up_to_date, path_variable, show_warnings, use, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.guestlist.checks import warnings
 from pipeline.guestlist.syntax import layout
@@ -28,7 +28,9 @@ def load() -> Site:
     same, is read again only when more is needed than the names and states of artifacts, and then no further than that
     takes; one of which a few guests changed is read where they are.
     """
-    loading = _Loading(path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute())
+    guests, build = path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute()
+    check_misspelt()
+    loading = _Loading(guests, build)
     catalogue = loading.catalogue
     if not catalogue.is_known and not loading.follow():
         notes: list[Note] = [*loading.farm.warnings, *loading.farm.driver_needs]

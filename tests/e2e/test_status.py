@@ -143,7 +143,7 @@ def test_it_looks_while_another_builds(built: Workshop) -> None:
     [
         (("status", "web99"), "no such guest in the list: 'web99'; did you mean 'web03'?\n"),
         (("why", "root:web99"), "no such task: 'root:web99'; did you mean 'root:web03'?\n"),
-        (("plan", "nosuch"), "no such guest in the list: 'nosuch'\n"),
+        (("plan", "nosuch"), "no such task or guest: 'nosuch'\n"),
     ],
 )
 def test_what_is_not_there(workshop: Workshop, arguments: tuple[str, ...], message: str) -> None:

@@ -1,6 +1,7 @@
 """Artifacts: what each is made from, where it goes, and whether it would still be made from the same."""
 
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
 from time import monotonic
@@ -13,6 +14,7 @@ from pipeline.engine.artifact.differences import Json, differences
 from pipeline.engine.artifact.space import Space
 from pipeline.engine.artifact.targets import RECORD, stamps
 from pipeline.engine.run import logs
+from pipeline.engine.run.user_errors import of_system
 from pipeline.errors import GuestfarmError
 
 Inputs = Mapping[str, Json | Callable[[], Json]]
@@ -127,6 +129,9 @@ class Building:
             except GuestfarmError as error:
                 log.write(f"{error}\n")
                 return TaskFailed(str(error), report=True)
+            except OSError as error:  # what the system refuses is no mistake of ours
+                log.write(traceback.format_exc())
+                return TaskFailed(of_system(error), report=True)
         changed = [file for file, stamp in stamps(task.file_dep).items() if stamp != before.get(file)]
         if changed:
             return TaskFailed(f"{', '.join(changed)} changed while it was read; run doit again")

@@ -138,21 +138,28 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
         return {name: getattr(self, name) for name in _SENT}
 
     def clean(self, outstream: TextIO, dryrun: bool) -> None:
-        """Remove its targets, but none that somebody wrote to or is using."""
+        """Remove its targets, as remove() does."""
+        self.remove(outstream, dryrun)
+
+    def remove(self, outstream: TextIO, dryrun: bool) -> bool:
+        """Remove its targets, but none that somebody wrote to or is using. Whether all could be removed."""
         touched = not_ours(self, Globals.dep_manager)
         if touched:
-            outstream.write(f"{self.name} - {explanation(self, touched)}\n")
+            print(f"{self.name} - {explanation(self, touched)}", file=sys.stderr)
+        is_refused = bool(touched)
         for target in map(Path, self.targets):
             if target.exists() and str(target) not in touched:
                 try:
                     check_unused(target)
                 except GuestfarmError as error:
                     print(f"{self.name} - {error}", file=sys.stderr)
+                    is_refused = True
                     continue
                 outstream.write(f"{self.name} - removing file '{target}'\n")
                 if not dryrun:
                     target.unlink()
                     _remove_if_empty(target.parent)
+        return not is_refused
 
 
 # With threads, doit's capturing of output would swap sys.stdout under the other tasks' feet.

@@ -15,6 +15,20 @@ _ENDED = 128 + signal.SIGPIPE
 """The exit code of a process that SIGPIPE ended, as shells show it."""
 
 
+def complete() -> None:
+    """Open what is closed of the three standard streams, but for Python's view of the standard output.
+
+    Else the next file that is opened gets its number, and has messages of libraries and programs written into it.
+    """
+    for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)  # gets the lowest number that is free, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115  # for good
+
+
 @contextmanager
 def may_end_early() -> Iterator[None]:
     """End with a word when the block is interrupted, and without one as soon as nobody reads what it prints.

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from pipeline.engine.run.user_errors import of_system
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire
 
@@ -18,11 +19,14 @@ class BuildLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, if it is not ours already. Raises GuestfarmError that names the process which has it."""
+        """Take the lock, if it is not ours already. Raises GuestfarmError, also where that cannot be."""
         if self._descriptor is not None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock = acquire(self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = acquire(self._path)
+        except OSError as error:
+            raise GuestfarmError(of_system(error), "doit build=FOLDER builds elsewhere") from error
         if isinstance(lock, str):
             raise GuestfarmError(
                 f"{self._path.parent}: process {lock} is building here already", "wait until it has ended"

@@ -12,8 +12,7 @@ from doit.cmdparse import CmdOption, CmdParseError, DefaultUpdate
 from doit.task import Task
 
 from pipeline import signals
-from pipeline.engine import variables
-from pipeline.engine.run import output
+from pipeline.engine import descriptors, may_end_early, variables
 from pipeline.engine.run.user_errors import one_line_errors
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.schema.readers import did_you_mean
@@ -45,16 +44,19 @@ class WholeNumber:
         bounds = f"{self.least} or more" if self.most is None else f"{self.least} to {self.most}"
         return f"a whole number, {bounds}"
 
+    def __str__(self) -> str:
+        return f"as {self.form}"  # doit says: Error parsing parameter NAME TYPE
+
     def __call__(self, text: str) -> int:
         """The number that `text` stands for. Raises ValueError."""
         if not (text.isascii() and text.isdigit()) or len(text) > 9:
-            raise ValueError(text)
+            raise ValueError(f"got {quoted(text)}")
         return self.checked(int(text))
 
     def checked(self, number: int) -> int:
         """`number`, if it is within the bounds. Raises ValueError."""
         if number < self.least or (self.most is not None and number > self.most):
-            raise ValueError(number)
+            raise ValueError(f"got {number}")
         return number
 
 
@@ -99,14 +101,14 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Do what the arguments say. Raises SystemExit with the exit code where that cannot be done."""
-        output.complete()
         variables.watch()
         with one_line_errors(f"{self.bin_name} {self.name}", is_debugged=lambda: bool(self.pdb)):
+            descriptors.prepare()
             signals.end_at_once()
             try:
                 params, words = self._parsed(in_args)
                 if params is None:
-                    with output.may_end_early():
+                    with may_end_early():
                         print(self.help())
                     return 0
                 self.check(params, words)

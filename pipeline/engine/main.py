@@ -4,16 +4,18 @@ import signal
 import sys
 from collections.abc import Sequence
 from configparser import Error as ConfigError
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 from doit import doit_cmd
 from doit.doit_cmd import DoitConfig, DoitMain
 
 from pipeline import signals
-from pipeline.engine.run import output
+from pipeline.engine import descriptors
+from pipeline.engine.run.output import may_end_early
 from pipeline.engine.run.user_errors import one_line_errors
 from pipeline.errors import GuestfarmError, quoted
+from pipeline.guestlist.schema.readers import did_you_mean
 
 _CONFIGURATION = ("pyproject.toml", "doit.cfg")
 """The files that doit reads its configuration from, in its order."""
@@ -21,9 +23,9 @@ _CONFIGURATION = ("pyproject.toml", "doit.cfg")
 
 def run() -> int:
     """Do what the command line says, and return the exit code. Afterwards, Ctrl-C ends the process silently."""
-    output.complete()
     try:
-        with one_line_errors("doit"), output.may_end_early():
+        with one_line_errors("doit"), may_end_early():
+            descriptors.prepare()
             signals.end_at_once()
             arguments = _checked(sys.argv[1:])
             for file in _CONFIGURATION:
@@ -69,14 +71,25 @@ def _check_configuration(name: str) -> None:
     """Raise GuestfarmError if doit cannot read its configuration from the file `name`; it may be absent."""
     if not Path(name).exists():
         return
+    read = DoitConfig()
     try:
-        DoitConfig().loads([name])
+        read.loads([name])
+        config = {section: dict(options) for section, options in read.as_dict().items()}
     except OSError as error:
         raise GuestfarmError(f"{name}: cannot be read: {error.strerror}") from error
     except (ConfigError, ValueError) as error:  # a TOMLDecodeError and a UnicodeDecodeError are ValueErrors
         raise GuestfarmError(f"{name}: not understood: {' '.join(str(error).split())}") from error
     except (AttributeError, AssertionError, TypeError) as error:  # doit takes for granted that there are tables
         raise GuestfarmError(f"{name}: not what doit expects in [tool.doit]: a table of options", _MANUAL) from error
+
+    for kind in ("COMMAND", "LOADER", "BACKEND", "REPORTER"):
+        for plugin, location in config.get(kind, {}).items():
+            if str(location).count(":") != 1:
+                raise GuestfarmError(f"{name}: {plugin} in [{kind}]: expected MODULE:NAME, got {quoted(str(location))}")
+    loader = config.get("GLOBAL", {}).get("loader")
+    plugins = [*config.get("LOADER", {}), *(each.name for each in entry_points(group="doit.LOADER"))]
+    if loader is not None and loader not in plugins:
+        raise GuestfarmError(f"{name}: no such loader: {quoted(str(loader))}", did_you_mean(str(loader), plugins))
 
 
 _MANUAL = "see https://pydoit.org/configuration.html"

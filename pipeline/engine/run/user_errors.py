@@ -14,6 +14,7 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from pipeline import signals
+from pipeline.engine.descriptors import drop
 from pipeline.errors import GuestfarmError, Problem
 
 USER_ERROR = 2
@@ -42,8 +43,7 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except GuestfarmError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(USER_ERROR) from None
+        _end(str(error), USER_ERROR)
 
 
 def show_warnings(problems: Iterable[Problem]) -> None:
@@ -77,6 +77,8 @@ def one_line_errors(command: str, *, is_debugged: Callable[[], bool] = lambda: F
     except MemoryError:
         _end("there is not enough memory", USER_ERROR)
     except Exception as error:
+        if str(error).startswith("Plugin "):  # one of a configuration file; doit has no class for these errors
+            _end(f"{command}: {_one_line(error)}", USER_ERROR)
         if str(error) == "can't start new thread":
             _end(f"no thread can be started; {_HINTS[errno.EAGAIN]}", USER_ERROR)
         if is_debugged():
@@ -90,13 +92,16 @@ def one_line_errors(command: str, *, is_debugged: Callable[[], bool] = lambda: F
 def of_system(error: OSError) -> str:
     """What the system refused, where, and what can be done about it."""
     files = " -> ".join(str(file) for file in (error.filename, error.filename2) if file is not None)
-    message = error.strerror or str(error)
+    message = error.strerror or _one_line(error)
     hint = _HINTS.get(error.errno or 0, "")
     return (f"{files}: " if files else "") + message + (f"; {hint}" if hint else "")
 
 
 def _end(line: str, code: int) -> None:
-    print(line, file=sys.stderr)
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:  # the exit code has to do
+        drop(sys.stderr)
     raise SystemExit(code) from None
 
 

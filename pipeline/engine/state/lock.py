@@ -26,6 +26,7 @@ class BuildLock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             lock = acquire(self._path)
         except OSError as error:
+            error.filename = error.filename or self._path
             raise GuestfarmError(of_system(error), "doit build=FOLDER builds elsewhere") from error
         if isinstance(lock, str):
             raise GuestfarmError(

@@ -19,6 +19,7 @@ from pipeline.tasks.guest import names
 class ArtifactsCommand(SiteCommand):
     """A command whose arguments are tasks or guests."""
 
+    only_looks = True
     _asked: Collection[str] = ()
     """Tasks that the arguments name of those that run only when they are asked for."""
 

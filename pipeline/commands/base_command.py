@@ -1,6 +1,7 @@
 """What every command does with the words it is given: unknown or senseless ones are errors, one line each."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import filter as filter_names
 from getopt import GetoptError, getopt, gnu_getopt
@@ -12,7 +13,7 @@ from doit.cmdparse import CmdOption, CmdParseError, DefaultUpdate
 from doit.task import Task
 
 from pipeline import signals
-from pipeline.engine import descriptors, may_end_early, variables
+from pipeline.engine import descriptors, looking, may_end_early, variables
 from pipeline.engine.run.user_errors import one_line_errors
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.schema.readers import did_you_mean
@@ -79,6 +80,8 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
 
     takes_words: ClassVar[bool] = True
     """Whether anything may follow besides options."""
+    only_looks: ClassVar[bool] = False
+    """Whether nothing is changed, whatever the options are: see looking.py."""
     options_anywhere: ClassVar[bool] = False
     """Whether options may follow the other arguments, too."""
 
@@ -112,7 +115,8 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
                         print(self.help())
                     return 0
                 self.check(params, words)
-                return int(self.execute(params, words) or 0)
+                with looking.only() if self.looks(params) else nullcontext():
+                    return int(self.execute(params, words) or 0)
             finally:
                 signals.raise_interrupts()
 
@@ -124,6 +128,10 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
             raise GuestfarmError(
                 f"{self.bin_name} {self.name} takes no arguments: {quoted(words[0])}", self._hint_of_help()
             )
+
+    def looks(self, _params: Any) -> bool:  # noqa: ANN401  # doit's
+        """Whether nothing is changed with these options."""
+        return self.only_looks
 
     def check_loaded(self, tasks: Sequence[Task], words: list[str]) -> None:
         """Raise GuestfarmError for words that are no tasks, where they are meant to be; they may be replaced."""

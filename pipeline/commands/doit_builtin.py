@@ -51,6 +51,10 @@ class Clean(_OfTasks, DoitClean):  # type: ignore[misc]  # doit has no types
 
     name = "clean"
 
+    def looks(self, params: Any) -> bool:  # noqa: ANN401  # doit's
+        """Whether nothing is removed."""
+        return bool(params["dryrun"])
+
     def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
         """Raise GuestfarmError for options that mean nothing together."""
         super().check(params, words)
@@ -83,6 +87,7 @@ class DumpDB(_Own, DoitCmdBase):  # type: ignore[misc]  # as above
     """Prints what is on record of tasks."""
 
     name = "dumpdb"
+    only_looks = True
     takes_words = False
     doc_purpose = DoitDumpDB.doc_purpose
     doc_usage = DoitDumpDB.doc_usage
@@ -127,6 +132,7 @@ class Help(_Own, DoitHelp):  # type: ignore[misc]  # as above
     """Explains commands and tasks."""
 
     name = "help"
+    only_looks = True
 
     def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
         """Raise GuestfarmError for more than one word."""
@@ -157,6 +163,7 @@ class Info(_OfTasks, DoitInfo):  # type: ignore[misc]  # as above
     """Shows a task."""
 
     name = "info"
+    only_looks = True
 
     def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
         """Raise GuestfarmError unless one task is named."""
@@ -176,6 +183,7 @@ class List(_OfTasks, DoitList):  # type: ignore[misc]  # as above
     """Lists tasks."""
 
     name = "list"
+    only_looks = True
 
     def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
         """Raise GuestfarmError for a template that cannot be filled in."""
@@ -220,4 +228,5 @@ class TabCompletion(_Own, DoitTabCompletion):  # type: ignore[misc]  # as above
     """Prints doit's own script for the Tab key; `doit completion` knows more."""
 
     name = "tabcompletion"
+    only_looks = True
     takes_words = False

@@ -65,6 +65,10 @@ class Prune(SiteCommand):
     cmd_options = (_YES, _MODIFIED, _REPLACED, _DAYS)
     takes_words = False
 
+    def looks(self, params: Any) -> bool:  # noqa: ANN401  # doit's
+        """Whether nothing is removed."""
+        return not params["yes"]
+
     def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
         """Raise GuestfarmError for options that mean nothing together."""
         super().check(params, words)

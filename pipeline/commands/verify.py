@@ -96,6 +96,7 @@ class Verify(_GuestsCommand):
     """Reads guests' artifacts again."""
 
     name = "verify"
+    only_looks = True
     doc_purpose = "read guests' artifacts again, and compare them with what doit manifest wrote down"
     done = "as written down"
 

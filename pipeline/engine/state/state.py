@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Protocol
 
+from pipeline.engine import looking
 from pipeline.engine.run.user_errors import user_errors
 from pipeline.engine.state.lock import BuildLock
 from pipeline.errors import GuestfarmError
@@ -177,11 +178,17 @@ class State:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the state, and make it if need be. Raises GuestfarmError when that is impossible."""
+    """Open the state, and make it if need be. Raises GuestfarmError when that is impossible.
+
+    Commands that only look get a copy of it.
+    """
     with readable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # doit's runner writes from one thread; which one that is depends on how it runs.
-        connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        if looking.is_on():
+            connection = looking.copy_of(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # doit's runner writes from one thread; which one that is depends on how it runs.
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
         connection.executescript(f"pragma journal_mode = wal; pragma synchronous = normal; {_TABLES}")
         return connection
 

@@ -16,6 +16,7 @@ from pipeline import signals
 from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import RECORD, not_ours
+from pipeline.engine.run.user_errors import of_system
 from pipeline.errors import GuestfarmError
 from pipeline.model.guest import Guest
 from pipeline.tasks import manifest
@@ -61,8 +62,10 @@ class _GuestsCommand(SiteCommand):
     def _tried(self, tasks: dict[str, Task], guest: Guest) -> Sequence[str]:
         try:
             return self.problems(guest, [tasks[name] for name in names(guest)], tasks)
-        except (GuestfarmError, OSError) as error:
+        except GuestfarmError as error:
             return [str(error)]
+        except OSError as error:
+            return [f"{guest.name}: {of_system(error)}"]
 
     @abstractmethod
     def problems(self, guest: Guest, own: Sequence[Task], tasks: dict[str, Task]) -> Sequence[str]:

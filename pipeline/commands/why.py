@@ -10,6 +10,7 @@ _NEXT = {
     State.STALE: "is stale: {doit} makes it anew",
     State.MISSING: "is missing: {doit} makes it",
     State.MODIFIED: "is not as it was made: {doit} leaves it alone, and fails for it",
+    State.UNREADABLE: "may not be read by this user, or what it is made from may not",
     State.IGNORED: "is ignored: doit leaves it as it is",
 }
 _PERHAPS = "is stale if what the next doit makes before it turns out to be different"

@@ -8,6 +8,7 @@ from doit.dependency import Dependency
 
 from pipeline.engine.artifact.targets import RECORD, not_ours
 from pipeline.engine.artifact.task import ArtifactTask
+from pipeline.engine.run.user_errors import of_system
 from pipeline.engine.state.freshness import fresh
 
 
@@ -21,6 +22,8 @@ class State(StrEnum):
     """It is not there, or not all of it: the next run makes it."""
     MODIFIED = "modified"
     """Somebody wrote to it, or made it: the next run leaves it alone, and says so."""
+    UNREADABLE = "unreadable"
+    """This user may not read it, or what it is made from."""
     IGNORED = "ignored"
     """`doit ignore` has runs leave it as it is."""
 
@@ -50,7 +53,10 @@ def conditions(tasks: Iterable[ArtifactTask], dependency: Dependency) -> dict[st
     found: dict[str, Condition] = {}
     makers: dict[str, str] = {}
     for task in tasks:
-        found[task.name] = _condition(task, dependency, makers, found, known)
+        try:
+            found[task.name] = _condition(task, dependency, makers, found, known)
+        except PermissionError as error:  # another user's
+            found[task.name] = Condition(State.UNREADABLE, (of_system(error),))
         makers.update(dict.fromkeys(task.targets, task.name))
     return found
 

@@ -50,7 +50,7 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
             continue
         try:
             now = task.fingerprint(answers, digests)
-        except FileNotFoundError:  # one of the files that it is made from
+        except (FileNotFoundError, PermissionError):  # one of the files that it is made from, or it itself
             continue
         if now == known:
             found.add(task.name)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 
 from pipeline.image.files import sparse
 
@@ -60,10 +60,18 @@ def append(source: Path, target: Path, *, allocate: bool = False) -> None:
 
 @cache
 def shares_blocks(folder: Path) -> bool:
-    """Whether clones in `folder`, or where it will be, share their blocks. It is tried out, with two empty files."""
+    """Whether clones in `folder`, or where it will be, share their blocks; not so where nothing can be written.
+
+    It is tried out, with two empty files that never have a name: see O_TMPFILE in open(2).
+    """
     folder = sparse.standing(folder)
-    with NamedTemporaryFile(dir=folder) as source, NamedTemporaryFile(dir=folder) as target:
-        return _reflink(source.fileno(), target.fileno())
+    try:
+        with TemporaryFile(dir=folder) as source, TemporaryFile(dir=folder) as target:
+            return _reflink(source.fileno(), target.fileno())
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT):
+            return False
+        raise
 
 
 def can_share(source: Path, folder: Path) -> bool:

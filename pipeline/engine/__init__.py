@@ -6,7 +6,7 @@ from typing import Any
 import doit
 from doit.dependency import Dependency
 
-from pipeline.engine.artifact.artifact import Artifact, Inputs, Tasks, artifact
+from pipeline.engine.artifact.artifact import EVERYTHING, FILES, Artifact, Inputs, Keys, Tasks, artifact
 from pipeline.engine.artifact.differences import Json
 from pipeline.engine.artifact.loading import artifacts, artifacts_on_request, use
 from pipeline.engine.artifact.space import Space
@@ -55,12 +55,15 @@ def configuration(build: Path) -> dict[str, Any]:
 
 
 __all__ = [
+    "EVERYTHING",
+    "FILES",
     "USER_ERROR",
     "Artifact",
     "ArtifactTask",
     "Catalogue",
     "Inputs",
     "Json",
+    "Keys",
     "Space",
     "Tasks",
     "artifact",

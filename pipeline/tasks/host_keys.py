@@ -16,6 +16,7 @@ from pipeline.guestos import known_hosts
 from pipeline.image.files.publish import publish_text
 from pipeline.inputs import host_keys
 from pipeline.model.guest import Guest
+from pipeline.tasks import list_keys
 from pipeline.tasks.site import Site
 
 _PUBLIC = "ssh_host_keys.pub"
@@ -53,6 +54,7 @@ def tasks(site: Site) -> Tasks:
                     "kinds": [*kinds],
                     "files": partial(_stamps, site.keys, guest.name, kinds),
                 },
+                keys=list_keys.of_host_keys(guest),
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from doit.globals import Globals
 from doit.task import Task, first_line
 
-from pipeline.engine.artifact.artifact import Artifact, Building, Recorded
+from pipeline.engine.artifact.artifact import KEYS, Artifact, Building, Recorded
 from pipeline.engine.artifact.space import META
 from pipeline.engine.artifact.targets import RECORD, explanation, not_ours, stamps
 from pipeline.engine.state import fingerprint
@@ -88,7 +88,7 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
         """Whether it would still be made from the same."""
         made_from: Recorded | None = self.__dict__.get("_made_from")
         if made_from is None:
-            made_from = self._made_from = Recorded(self.artifact.inputs)
+            made_from = self._made_from = Recorded(self.artifact.inputs, self.artifact.keys)
         return made_from
 
     @property
@@ -131,7 +131,9 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
         )
 
     def _record(self) -> dict[str, Any]:
-        return {RECORD: {"inputs": self.made_from.now(), "targets": stamps(self.targets)}}
+        keys = self.made_from.keys()
+        told = {} if keys is None else {KEYS: keys}
+        return {RECORD: {"inputs": self.made_from.now(), "targets": stamps(self.targets), **told}}
 
     def pickle_safe_dict(self) -> dict[str, Any]:
         """What doit sends to a worker process and back: not the whole farm, which hangs on the rest."""

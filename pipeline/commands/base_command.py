@@ -15,6 +15,7 @@ from doit.task import Task
 from pipeline import signals
 from pipeline.engine import descriptors, looking, may_end_early, variables
 from pipeline.engine.run.user_errors import one_line_errors
+from pipeline.engine.state.state import State
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.guestlist.schema.readers import did_you_mean
 
@@ -119,6 +120,13 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
                     return int(self.execute(params, words) or 0)
             finally:
                 signals.raise_interrupts()
+                self._close()
+
+    def _close(self) -> None:
+        """Close the state where that was not done, as where a word turned out to be no task."""
+        manager = getattr(self, "dep_manager", None)
+        if manager is not None and isinstance(manager.backend, State):
+            manager.close()
 
     def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
         """Raise GuestfarmError for arguments that contradict each other, or are none of this command's."""

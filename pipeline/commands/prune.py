@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import RECORD, stamps
+from pipeline.engine.variables import command
 from pipeline.errors import GuestfarmError
 from pipeline.host import retired
 from pipeline.host.store import Store
@@ -83,7 +84,7 @@ class Prune(SiteCommand):
         code = self._remove_orphans(yes, modified)
         if asides := Store(Path(self.site.farm.images)).aside():
             self.outstream.write(
-                f"{len(asides)} guests were replaced or retired, and are kept: doit prune --replaced\n"
+                f"{len(asides)} guests were replaced or retired, and are kept: {command('prune', '--replaced')}\n"
             )
         return code
 
@@ -103,7 +104,9 @@ class Prune(SiteCommand):
         if not found:
             self.outstream.write("no guest was replaced or retired\n")
         elif not yes:
-            self.outstream.write("remove them, with all that the guests had, with: doit prune --replaced --yes\n")
+            self.outstream.write(
+                f"remove them, with all that the guests had, with: {command('prune', '--replaced', '--yes')}\n"
+            )
         return 1 if failed else 0
 
     def _remove_orphans(self, yes: bool, modified: bool) -> int:
@@ -131,7 +134,7 @@ class Prune(SiteCommand):
         total = _size(sum(orphan.freed for orphan in orphans)).strip()
         self.outstream.write(f"{len(orphans)} files of {total}, {len(records)} records of tasks\n")
         if not yes:
-            self.outstream.write("remove them with: doit prune --yes\n")
+            self.outstream.write(f"remove them with: {command('prune', '--yes')}\n")
 
     def _orphans(self, records: list[str]) -> Iterator[_Orphan]:
         wanted = {target for task in self.task_list for target in task.targets}

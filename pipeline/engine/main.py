@@ -24,15 +24,20 @@ _CONFIGURATION = ("pyproject.toml", "doit.cfg")
 def run() -> int:
     """Do what the command line says, and return the exit code. Afterwards, Ctrl-C ends the process silently."""
     try:
-        with one_line_errors("doit"), may_end_early():
-            descriptors.prepare()
-            signals.end_at_once()
-            arguments = _checked(sys.argv[1:])
-            for file in _CONFIGURATION:
-                _check_configuration(file)
-            return int(_Main(config_filenames=_CONFIGURATION).run(arguments) or 0)
+        return carry_out(sys.argv[1:])
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def carry_out(arguments: Sequence[str]) -> int:
+    """Do what `arguments` say, and return the exit code. Raises SystemExit, too, with it."""
+    with one_line_errors("doit"), may_end_early():
+        descriptors.prepare()
+        signals.end_at_once()
+        checked = _checked(arguments)
+        for file in _CONFIGURATION:
+            _check_configuration(file)
+        return int(_Main(config_filenames=_CONFIGURATION).run(checked) or 0)
 
 
 class _Main(DoitMain):  # type: ignore[misc]  # doit has no types

@@ -1,5 +1,6 @@
 """Variables of the command line, NAME=VALUE: one that nothing asks for is a mistake."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,6 +39,12 @@ def check(known: Iterable[str] = ()) -> None:
             if name not in names:
                 hint = did_you_mean(name, names) or f"known: {', '.join(sorted(names))}"
                 raise GuestfarmError(f"unknown variable {quoted(name)} in {quoted(f'{name}={given[name]}')}", hint)
+
+
+def command(*words: str) -> str:
+    """The command `doit WORD ...` for people to paste into a shell: about the same list and build folder as now."""
+    given = doit_cmd._CMDLINE_VARS or {}
+    return shlex.join(["doit", *(f"{name}={value}" for name, value in given.items()), *words])
 
 
 def check_misspelt() -> None:

@@ -378,5 +378,5 @@ _NOT_HERE = {
 
 def test_there_is_a_line_for_each_key_of_a_guest() -> None:
     keys = json_schema(hypervisors.BY_NAME)["$defs"]["guest"]["properties"]
-    told = " ".join(f"{old} {new}" for _, old, new, _ in CHANGES)
-    assert [key for key in keys if key not in _NOT_HERE and key not in told] == []
+    told = " ".join(f"{old} {new} {expected}" for _, old, new, expected in CHANGES)
+    assert [key for key in keys if key not in _NOT_HERE and key.removesuffix("s") not in told] == []

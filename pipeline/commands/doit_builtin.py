@@ -196,6 +196,12 @@ class List(_OfTasks, DoitList):  # type: ignore[misc]  # as above
         if params["template"] and "{status" in params["template"] and not params["status"]:
             raise GuestfarmError("{status} in --template needs --status", "add it")
 
+    def _print_task(self, template: str, task: Task, status: bool, list_deps: bool, tasks: dict[str, Task]) -> None:
+        try:
+            super()._print_task(template, task, status, list_deps, tasks)
+        except PermissionError:  # another user's: whether it is fresh cannot be told
+            self.outstream.write(template.format(name=task.name, doc=task.doc, status=self.STATUS_MAP["error"]))
+
 
 class ResetDep(_OfTasks, DoitResetDep):  # type: ignore[misc]  # as above
     """Takes what there is for what tasks made."""

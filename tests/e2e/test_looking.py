@@ -169,7 +169,12 @@ def test_in_the_folder_of_another_user(tmp_path: Path) -> None:
     before = everything(tmp_path)
     found = looked(tmp_path, list(COMMANDS), *_STRANGER)
     assert everything(tmp_path) == before
-    forbidden = {"verify": 1, "files deb01 /etc": 2, "cat deb01 /etc/hostname": 2}  # images have passwords in them
+    forbidden = {
+        "plan": 1,
+        "verify": 1,
+        "files deb01 /etc": 2,
+        "cat deb01 /etc/hostname": 2,
+    }  # images have passwords in them
     for words, (code, output) in found.items():
         assert code == forbidden.get(words, 0), (words, output[-500:])
         assert "Traceback" not in output

@@ -87,7 +87,7 @@ class Run(BaseCommand, DoitRun):  # type: ignore[misc]  # doit has no types
                 control.fresh = fresh(control.chosen(), state, self.dep_manager.checker.digest)
             stale = (task for task in control.chosen() if task.name not in control.fresh)
             space.check(stale, Path(state.name).parent)
-            self.dep_manager = Guard(self.dep_manager, control.fresh)
+            self.dep_manager = Guard(self.dep_manager, control.fresh, always=bool(options["always"]))
             if options.get("force_verbosity") and options["verbosity"] == _ALL:
                 logs.echo()
             try:

@@ -20,8 +20,10 @@ class Guard:
     not start.
     """
 
-    def __init__(self, dependency: Dependency, fresh: Collection[str] = ()) -> None:
+    def __init__(self, dependency: Dependency, fresh: Collection[str] = (), *, always: bool = False) -> None:
         self._dependency = dependency
+        self._always = always
+        """Whether doit starts also what is up to date."""
         self._fresh = fresh
         """Tasks that are known to have nothing to do."""
         self._up_to_date = DependencyStatus(get_log=False)
@@ -51,7 +53,7 @@ class Guard:
             refusal.error_reason = explanation(task, touched)
             return refusal
         status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
-        if status.status == "run" and task.targets:
+        if (self._always or status.status == "run") and task.targets:
             folders = {os.path.dirname(target) for target in task.targets}  # noqa: PTH120  # a Path costs more
             self._dependency.backend.start(task.name, folders)
         elif status.status == "up-to-date" and isinstance(task, ArtifactTask):

@@ -28,6 +28,32 @@ def ignore(_number: int, _frame: FrameType | None) -> None:
     """A handler that does nothing about a signal. Programs that we start do not inherit it, as they would SIG_IGN."""
 
 
+def end_at_once() -> None:
+    """Have Ctrl-C end this process with a word, until raise_interrupts(): nothing is begun yet that has to be undone.
+
+    Python raises KeyboardInterrupt in the midst of imports, too, where it is printed, or taken for a missing module.
+    """
+    if threading.current_thread() is threading.main_thread() and _handler() is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def raise_interrupts() -> None:
+    """Have Ctrl-C raise KeyboardInterrupt, where end_at_once() has it do something else."""
+    if threading.current_thread() is threading.main_thread() and _handler() is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _handler() -> object:
+    return signal.getsignal(signal.SIGINT)
+
+
+def _end_at_once(_number: int, _frame: FrameType | None) -> None:
+    try:
+        os.write(2, b"interrupted\n")
+    finally:
+        os._exit(INTERRUPTED)
+
+
 @contextmanager
 def late() -> Iterator[Callable[[], None]]:
     """Keep back what SIGINT and SIGTERM do to this process until the block calls what it is given, or ends.

@@ -18,6 +18,7 @@ from pipeline.tasks.guest import names
 class ArtifactsCommand(SiteCommand):
     """A command whose arguments are tasks or guests."""
 
+    only_looks = True
     _asked: Collection[str] = ()
     """Tasks that the arguments name of those that run only when they are asked for."""
 
@@ -62,6 +63,10 @@ class ArtifactsCommand(SiteCommand):
             group = [name for name in self.artifacts if name.startswith(f"{argument}:")]
             if group:
                 return group
+            if not filter_names(farm.guests, argument):
+                groups = dict.fromkeys(name.partition(":")[0] for name in self.artifacts)
+                hint = did_you_mean(argument, [*groups, *farm.guests])
+                raise GuestfarmError(f"no such task or guest: {quoted(argument)}", hint)
             return [name for guest in chosen(farm, [argument]) for name in self.names_of(guest)]
         found = filter_names(self.artifacts, argument)
         if not found:

@@ -14,6 +14,7 @@ from pipeline import signals
 from pipeline.boottest import boot
 from pipeline.boottest.boot import Place, Proof
 from pipeline.boottest.disk import Via
+from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.futures import ended
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import compared
@@ -51,7 +52,7 @@ class Boot(SiteCommand):
         {
             "name": "timeout",
             "long": "timeout",
-            "type": int,
+            "type": WholeNumber(1),
             "default": _TIMEOUT,
             "help": "seconds that a guest may take [default: %(default)s]",
         },
@@ -59,7 +60,7 @@ class Boot(SiteCommand):
             "name": "number",
             "short": "n",
             "long": "process",
-            "type": int,
+            "type": WholeNumber(1, MOST_PROCESSES),
             "default": 1,
             "help": "how many guests to boot at a time [default: %(default)s]",
         },
@@ -67,9 +68,6 @@ class Boot(SiteCommand):
 
     def _execute(self, via: str, timeout: int, number: int, pos_args: list[str]) -> int:
         guests = self.guests(pos_args)
-        for option, value in (("--timeout", timeout), ("-n", number)):
-            if value < 1:
-                raise GuestfarmError(f"{option} {value} is too little", "it is at least 1")
         boot.check_qemu()
         processes.end_like_interrupted()
         try:

@@ -49,6 +49,7 @@ _LONG = {
 class _LookCommand(SiteCommand):
     """A command that reads from a disk of a guest."""
 
+    only_looks = True
     takes_guests = True
     doc_description = "Reads the deployed disk, else the built one, without mounting it, also while the guest runs."
     least: ClassVar[int]

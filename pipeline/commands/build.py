@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from inspect import Parameter, signature
 from typing import Any
 
+from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.run import Run
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine.artifact.targets import compared, explanation
@@ -14,7 +15,7 @@ PROCESS = {
     "name": "processes",
     "short": "n",
     "long": "process",
-    "type": int,
+    "type": WholeNumber(0, MOST_PROCESSES),
     "default": 0,
     "help": "number of subprocesses to build by",
 }

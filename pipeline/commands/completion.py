@@ -10,7 +10,7 @@ from doit.task import Task
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.site_command import SiteCommand
-from pipeline.engine import may_end_early
+from pipeline.engine import looking, may_end_early
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.tasks import Site
 
@@ -53,6 +53,7 @@ class Completion(SiteCommand):
     """Prints what has a shell complete commands, tasks, guests and options."""
 
     name = "completion"
+    only_looks = True
     doc_purpose = "print what has bash or zsh complete commands, guests and tasks"
     doc_usage = "bash | zsh"
     doc_description = (
@@ -71,7 +72,7 @@ class Completion(SiteCommand):
             return int(super().parse_execute(in_args))
         *before, word = [each.removeprefix("+") for each in in_args[2:]] or [""]
         try:
-            with redirect_stderr(StringIO()):
+            with redirect_stderr(StringIO()), looking.only():
                 self.execute(self.cmdparser.parse([])[0], [])
             site, tasks = self.site, self.task_list
         except (Exception, SystemExit):  # no dodo.py, or mistakes in the list: no reason to disturb who types

@@ -2,12 +2,12 @@
 
 import inspect
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pprint import pformat
 from typing import Any
 
-from doit.cmd_base import Command, DoitCmdBase, check_tasks_exist, subtasks_iter
+from doit.cmd_base import DoitCmdBase, check_tasks_exist, subtasks_iter
 from doit.cmd_clean import Clean as DoitClean
 from doit.cmd_completion import TabCompletion as DoitTabCompletion
 from doit.cmd_dumpdb import DumpDB as DoitDumpDB
@@ -22,15 +22,18 @@ from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
+from pipeline.commands.base_command import BaseCommand, expanded, unknown_task
 from pipeline.engine import USER_ERROR, ArtifactTask, may_end_early, user_errors
 from pipeline.engine.artifact.targets import Targets, compared, explanation, stamps
 from pipeline.engine.state.freshness import with_dependencies
 from pipeline.engine.state.record import DIGESTS, RECORD
 from pipeline.engine.state.record import values_of as record_values
 from pipeline.engine.state.state import State
+from pipeline.errors import GuestfarmError, quoted
+from pipeline.tasks import Site
 
 
-class _Own(Command):  # type: ignore[misc]  # doit has no types
+class _Own(BaseCommand):
     def execute(self, params: Any, args: list[str]) -> int | None:  # noqa: ANN401  # doit's
         """Do what doit does."""
         with may_end_early():
@@ -38,16 +41,59 @@ class _Own(Command):  # type: ignore[misc]  # doit has no types
             return code
 
 
-class Clean(_Own, DoitClean):  # type: ignore[misc]  # as above
-    """Removes what tasks made."""
+class _OfTasks(_Own):
+    """A command of doit's whose arguments are tasks; with patterns, too, which doit has for `run` and `clean` alone."""
+
+    def check_loaded(self, tasks: Sequence[Task], words: list[str]) -> None:
+        """Have `words` be the tasks that they stand for. Raises GuestfarmError for one that stands for none."""
+        site = self.loader.namespace.get("site")
+        guests = site.farm.guests if isinstance(site, Site) and words else {}
+        words[:] = expanded(words, {task.name: task for task in tasks}, guests)
+
+
+class Clean(_OfTasks, DoitClean):  # type: ignore[misc]  # doit has no types
+    """Removes what tasks made; what is left alone is not forgotten either, and is a failure."""
 
     name = "clean"
+
+    def looks(self, params: Any) -> bool:  # noqa: ANN401  # doit's
+        """Whether nothing is removed."""
+        return bool(params["dryrun"])
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for options that mean nothing together."""
+        super().check(params, words)
+        if params["cleanall"] and words:
+            raise GuestfarmError("--clean-all and names contradict each other", "give one of them")
+
+    def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
+        """Do what doit does."""
+        self._is_refused = False
+        super().execute(params, args)
+        return int(self._is_refused)
+
+    def clean_tasks(self, tasks: Iterable[Task], dryrun: bool, cleanforget: bool) -> None:
+        """Clean each task once."""
+        state = self.dep_manager.backend
+        with user_errors():
+            if not dryrun and isinstance(state, State):
+                state.lock.acquire()  # a run may be making what is to be removed
+            for task in {task.name: task for task in tasks}.values():
+                is_refused = isinstance(task, ArtifactTask) and not task.remove(self.outstream, dryrun)
+                if not isinstance(task, ArtifactTask):
+                    task.clean(self.outstream, dryrun)
+                self._is_refused = self._is_refused or is_refused
+                if cleanforget and not dryrun and not is_refused:
+                    self.dep_manager.remove(task.name)
+        self.dep_manager.close()
 
 
 class DumpDB(_Own, DoitCmdBase):  # type: ignore[misc]  # as above
     """Prints what is on record of tasks."""
 
     name = "dumpdb"
+    only_looks = True
+    takes_words = False
     doc_purpose = DoitDumpDB.doc_purpose
     doc_usage = DoitDumpDB.doc_usage
     doc_description = DoitDumpDB.doc_description
@@ -61,13 +107,21 @@ class DumpDB(_Own, DoitCmdBase):  # type: ignore[misc]  # as above
         return 0
 
 
-class Forget(_Own, DoitForget):  # type: ignore[misc]  # as above
+class Forget(_OfTasks, DoitForget):  # type: ignore[misc]  # as above
     """Forgets that tasks were run."""
 
     name = "forget"
     sel_tasks: list[str] | None
     sel_default_tasks: bool
     task_list: list[Task]
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for options that mean nothing together."""
+        super().check(params, words)
+        if params["forget_all"] and words:
+            raise GuestfarmError("--all and names contradict each other", "give one of them")
+        if params["forget_disable_default"] and not words and not params["forget_all"]:
+            raise GuestfarmError("no tasks specified", "pass the name of a task, --enable-default or --all")
 
     def _execute(self, **options: Any) -> None:  # noqa: ANN401  # whatever doit's own takes
         named = set() if self.sel_default_tasks else set(self.sel_tasks or ())
@@ -106,27 +160,78 @@ class Help(_Own, DoitHelp):  # type: ignore[misc]  # as above
     """Explains commands and tasks."""
 
     name = "help"
+    only_looks = True
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for more than one word."""
+        super().check(params, words)
+        if len(words) > 1:
+            raise GuestfarmError(f"help takes one name, and not {quoted(' '.join(words))}", "as in: doit help list")
+
+    def check_loaded(self, tasks: Sequence[Task], words: list[str]) -> None:
+        """Raise GuestfarmError for a word that is neither a command nor a task."""
+        known = {task.name: task for task in tasks}
+        if words[0] not in known:
+            raise unknown_task(words[0], known, {}, [*self.cmds, "task"])
 
 
-class Ignore(_Own, DoitIgnore):  # type: ignore[misc]  # as above
+class Ignore(_OfTasks, DoitIgnore):  # type: ignore[misc]  # as above
     """Has runs leave tasks out."""
 
     name = "ignore"
 
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError where no task is named."""
+        super().check(params, words)
+        if not words:
+            raise GuestfarmError("which tasks are to be ignored?", "as in: doit ignore root:deb01")
 
-class Info(_Own, DoitInfo):  # type: ignore[misc]  # as above
+
+class Info(_OfTasks, DoitInfo):  # type: ignore[misc]  # as above
     """Shows a task."""
 
     name = "info"
+    only_looks = True
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError unless one task is named."""
+        super().check(params, words)
+        if len(words) != 1:
+            raise GuestfarmError(f"doit info takes one task, and not {len(words)}", "as in: doit info root:deb01")
+
+    def check_loaded(self, tasks: Sequence[Task], words: list[str]) -> None:
+        """Raise GuestfarmError unless the word stands for one task."""
+        word = words[0]
+        super().check_loaded(tasks, words)
+        if len(words) != 1:
+            raise GuestfarmError(f"{quoted(word)} stands for {len(words)} tasks, and doit info takes one", "name one")
 
 
-class List(_Own, DoitList):  # type: ignore[misc]  # as above
+class List(_OfTasks, DoitList):  # type: ignore[misc]  # as above
     """Lists tasks."""
 
     name = "list"
+    only_looks = True
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for a template that cannot be filled in."""
+        super().check(params, words)
+        try:
+            (params["template"] or "").format(name="", doc="", status="")
+        except (LookupError, ValueError, AttributeError) as error:
+            known = "as in '{name} {doc}'; {status}, too, with --status"
+            raise GuestfarmError(f"--template {quoted(params['template'])}: not understood", known) from error
+        if params["template"] and "{status" in params["template"] and not params["status"]:
+            raise GuestfarmError("{status} in --template needs --status", "add it")
+
+    def _print_task(self, template: str, task: Task, status: bool, list_deps: bool, tasks: dict[str, Task]) -> None:
+        try:
+            super()._print_task(template, task, status, list_deps, tasks)
+        except PermissionError:  # another user's: whether it is fresh cannot be told
+            self.outstream.write(template.format(name=task.name, doc=task.doc, status=self.STATUS_MAP["error"]))
 
 
-class ResetDep(_Own, DoitResetDep):  # type: ignore[misc]  # as above
+class ResetDep(_OfTasks, DoitResetDep):  # type: ignore[misc]  # as above
     """Takes what there is for what tasks made, where it is as they made it."""
 
     name = "reset-dep"
@@ -189,12 +294,18 @@ left alone, and so is what nothing is on record of. What is missing is left to d
         return f"processed {task.name}", True
 
 
-class Strace(_Own, DoitStrace):  # type: ignore[misc]  # as above
+class Strace(_OfTasks, DoitStrace):  # type: ignore[misc]  # as above
     """Shows what files the shell commands of a task open; tasks of ours have no such."""
 
     name = "strace"
     sel_tasks: list[str]
     task_list: list[Task]
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError unless one task is named."""
+        super().check(params, words)
+        if len(words) != 1:
+            raise GuestfarmError(f"doit strace takes one task, and not {len(words)}", "as in: doit strace mytask")
 
     def _execute(self, show_all: bool) -> int:
         # doit would run what comes before it as well, by a runner that knows nothing of our promises.
@@ -208,3 +319,5 @@ class TabCompletion(_Own, DoitTabCompletion):  # type: ignore[misc]  # as above
     """Prints doit's own script for the Tab key; `doit completion` knows more."""
 
     name = "tabcompletion"
+    only_looks = True
+    takes_words = False

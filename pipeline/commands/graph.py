@@ -24,6 +24,7 @@ _COLOURS = {
     State.STALE: "#fbe6bf",
     State.MISSING: "#e8dcf3",
     State.MODIFIED: "#f8cfcb",
+    State.UNREADABLE: "#d3d9e6",
     State.IGNORED: "#e3e6ea",
 }
 

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import doit
-from doit.cmd_base import Command
 
 from pipeline import guestlist, hypervisors
+from pipeline.commands.base_command import BaseCommand
 from pipeline.commands.output import OUTPUT, put
 from pipeline.commands.site_command import chosen
 from pipeline.engine import may_end_early, user_errors
 from pipeline.guestlist.export.inventory import FORMATS
 
 
-class Inventory(Command):  # type: ignore[misc]  # doit has no types
+class Inventory(BaseCommand):
     """Prints names and addresses of guests in the format of another program."""
 
     name = "inventory"

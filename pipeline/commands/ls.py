@@ -55,6 +55,7 @@ class Ls(DomainCommand):
     """Lists deployed guests."""
 
     name = "ls"
+    only_looks = True
     doc_purpose = "list the guests of this host: which are deployed, running, how large, and what changed since"
     doc_usage = "[--json] [GUEST ...]"
     cmd_options = (_JSON,)

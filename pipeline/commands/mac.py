@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import doit
-from doit.cmd_base import Command
 
 from pipeline import guestlist
+from pipeline.commands.base_command import BaseCommand, WholeNumber
 from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
 from pipeline.model.mac import random_mac
@@ -16,7 +16,7 @@ _DEFAULT_LIST = "guests.yaml"
 _MOST = 1000
 
 
-class Mac(Command):  # type: ignore[misc]  # doit has no types
+class Mac(BaseCommand):
     """Prints random MAC addresses that no guest of the list has."""
 
     name = "mac"
@@ -28,7 +28,7 @@ class Mac(Command):  # type: ignore[misc]  # doit has no types
             "name": "number",
             "short": "n",
             "long": "number",
-            "type": int,
+            "type": WholeNumber(1, _MOST),
             "default": 1,
             "help": f"how many, 1 to {_MOST} [default: %(default)s]",
         },
@@ -39,11 +39,8 @@ class Mac(Command):  # type: ignore[misc]  # doit has no types
         with may_end_early(), user_errors():
             if pos_args:
                 raise GuestfarmError(f"unknown argument '{pos_args[0]}'", "for five addresses, use doit mac -n 5")
-            number = opt_values["number"]
-            if not 1 <= number <= _MOST:
-                raise GuestfarmError(f"cannot print {number} MAC addresses", f"choose a number from 1 to {_MOST}")
             taken = _taken()
-            for _ in range(number):
+            for _ in range(opt_values["number"]):
                 mac = random_mac(taken)
                 taken.add(mac)
                 print(mac)

@@ -1,10 +1,11 @@
 """`doit prune`: what guests, bases and masters that left the list have left behind."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pipeline.commands.disk import belongs_to_others, store_of
 from pipeline.commands.site_command import SiteCommand
@@ -66,6 +67,19 @@ class Prune(SiteCommand):
     doc_purpose = "list what guests that left the list have left behind; remove it with --yes"
     doc_usage = ""
     cmd_options = (_YES, _MODIFIED, _REPLACED, _DAYS)
+    takes_words = False
+
+    def looks(self, params: Any) -> bool:  # noqa: ANN401  # doit's
+        """Whether nothing is removed."""
+        return not params["yes"]
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for options that mean nothing together."""
+        super().check(params, words)
+        if params["days"] and not params["replaced"]:
+            raise GuestfarmError("--days is about guests that were replaced", "add --replaced, or leave it out")
+        if params["modified"] and params["replaced"]:
+            raise GuestfarmError("--modified and --replaced contradict each other", "give one of them")
 
     def _execute(self, yes: bool, modified: bool, replaced: bool, days: int) -> int:
         if replaced:
@@ -129,7 +143,7 @@ class Prune(SiteCommand):
         total = _size(sum(orphan.freed for orphan in orphans)).strip()
         self.outstream.write(f"{len(orphans)} files of {total}, {len(records)} records of tasks\n")
         if not yes:
-            self.outstream.write("remove them with: doit prune --yes\n")
+            self.outstream.write(f"remove them with: {command('prune', '--yes')}\n")
 
     def _orphans(self, records: list[str]) -> Iterator[_Orphan]:
         wanted = {target for task in self.task_list for target in task.targets}

@@ -44,6 +44,7 @@ class Report(ArtifactsCommand):
     doc_usage = "[-o FILE]"
     doc_description = "The page needs nothing but itself: it can be mailed, or put on a web server."
     cmd_options = (OUTPUT,)
+    takes_words = False
 
     def _execute(self, output: str) -> int:
         target = Path(output) if output else self.site.build / _NAME

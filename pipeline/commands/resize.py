@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import doit
 
 from pipeline import signals
+from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.disk import store_of
 from pipeline.commands.futures import ended
 from pipeline.commands.output import table
@@ -57,7 +58,7 @@ _PROCESS = {
     "name": "process",
     "short": "n",
     "long": "process",
-    "type": int,
+    "type": WholeNumber(1, MOST_PROCESSES),
     "default": 1,
     "help": "how many guests to resize at a time [default: %(default)s]",
 }

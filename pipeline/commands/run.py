@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
+from pipeline.commands.base_command import BaseCommand, unknown_task
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine import may_end_early, show_warnings, user_errors
 from pipeline.engine.artifact import loading, space
@@ -27,7 +28,7 @@ _ALL = 2
 """The verbosity in which doit shows all that tasks print."""
 
 
-class Run(DoitRun):  # type: ignore[misc]  # doit has no types
+class Run(BaseCommand, DoitRun):  # type: ignore[misc]  # doit has no types
     """Runs tasks: one run at a time in a build folder, and what it finished stays finished however it ends."""
 
     name = "run"
@@ -37,6 +38,13 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         self._beginnings = {"cmds": cmds, **options}
         self._commands: Any = cmds or {}
         self.task_list: list[Task]
+        self.sel_tasks: list[str] | None
+
+    def check(self, params: Any, words: Sequence[str]) -> None:  # noqa: ANN401  # doit's
+        """Raise GuestfarmError for options that mean nothing together."""
+        super().check(params, words)
+        if params["single"] and not words:
+            raise GuestfarmError("doit -s leaves out what tasks depend on, and so wants tasks", "as in: doit -s NAME")
 
     def parse_execute(self, in_args: list[str]) -> int:
         """Run tasks; for VERB:GUEST, where VERB is a command of ours for guests, do that command for these guests.
@@ -70,6 +78,7 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         processes.prepare()
         failures.distinguish()
         with user_errors():
+            control = self._control(options["auto_delayed_regex"])
             site = self.loader.namespace.get("site")
             if isinstance(site, Site):
                 ownership.check_users(site.build)
@@ -81,14 +90,13 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             else:
                 for folder in state.drafts():
                     sweep(folder)
-            control = self._control(options["auto_delayed_regex"])
             if not options["always"]:
                 control.fresh = fresh(control.chosen(), state, self.dep_manager.checker.digest)
             stale = [task for task in control.chosen() if task.name not in control.fresh]
             if stale and isinstance(site, Site):
                 ownership.sweep_guests(site.build)
             space.check(stale, Path(state.name).parent)
-            self.dep_manager = Guard(self.dep_manager, control.fresh)
+            self.dep_manager = Guard(self.dep_manager, control.fresh, always=bool(options["always"]))
             if options.get("force_verbosity") and options["verbosity"] == _ALL:
                 logs.echo()
             try:
@@ -104,7 +112,8 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
             control.process(self.sel_tasks)
         except (InvalidTask, InvalidCommand) as error:
             if not loading.everything():
-                self._explain(getattr(error, "not_found", None))
+                if isinstance(error, InvalidCommand) and error.not_found:
+                    raise self._unknown(error.not_found) from error
                 raise
             # A task of the user's own may depend on some that were left out.
             self.task_list = self.loader.load_tasks(cmd=self, pos_args=self.sel_tasks or [])
@@ -120,12 +129,14 @@ class Run(DoitRun):  # type: ignore[misc]  # doit has no types
         if isinstance(site, Site):
             show_warnings(each for each in master.warnings(site, loading.notes()) if each not in before)
 
-    def _explain(self, task: str | None) -> None:
-        """Raise GuestfarmError if `task` is one that only some guests have."""
+    def _unknown(self, word: str) -> GuestfarmError:
+        """The error for a word that is no task: it may be one that only some guests have."""
         site = self.loader.namespace.get("site")
-        for guest in site.farm.guests.values() if isinstance(site, Site) and task else ():
-            if task in single_file.names(guest):
-                raise GuestfarmError(single_file.absence(guest, task))
+        guests = site.farm.guests if isinstance(site, Site) else {}
+        for guest in guests.values():
+            if word in single_file.names(guest):
+                return GuestfarmError(single_file.absence(guest, word))
+        return unknown_task(word, {task.name: task for task in self.task_list}, guests, self._commands)
 
     # doit passes the options that the signature names.
     _execute.__signature__ = inspect.signature(DoitRun._execute)  # type: ignore[attr-defined]  # mypy knows it on classes only

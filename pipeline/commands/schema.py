@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from doit.cmd_base import Command
-
 from pipeline import hypervisors
+from pipeline.commands.base_command import BaseCommand
 from pipeline.commands.output import OUTPUT, put
 from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
@@ -15,7 +14,7 @@ from pipeline.guestlist.export.json_schema import json_schema
 from pipeline.guestlist.export.reference import reference
 
 
-class Schema(Command):  # type: ignore[misc]  # doit has no types
+class Schema(BaseCommand):
     """Prints a JSON Schema of the guest list, or its reference."""
 
     name = "schema"

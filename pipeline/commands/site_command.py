@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from getopt import GetoptError, gnu_getopt
 from itertools import chain
 from typing import Any, ClassVar
 
 from doit.cmd_base import DoitCmdBase
-from doit.cmdparse import CmdParseError
 from doit.control import TaskControl
 from doit.exceptions import InvalidCommand
 from doit.task import Task
 
+from pipeline.commands.base_command import BaseCommand
 from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError, did_you_mean, quoted
 from pipeline.model.farm import Farm
@@ -19,20 +18,13 @@ from pipeline.model.guest import Guest
 from pipeline.tasks import Site
 
 
-class SiteCommand(DoitCmdBase):  # type: ignore[misc]  # doit has no types
+class SiteCommand(BaseCommand, DoitCmdBase):  # type: ignore[misc]  # doit has no types
     """A doit command for dodo.py's site, its tasks and what is on record of them."""
 
     takes_guests: ClassVar[bool] = False
     """Whether its arguments are guests: then `doit VERB:GUEST` is another way to say `doit VERB GUEST`."""
 
-    def parse_execute(self, in_args: list[str]) -> int:
-        """As doit's own commands do, but options may also follow the other arguments."""
-        try:
-            given, rest = gnu_getopt(in_args, self.cmdparser.get_short(), self.cmdparser.get_long())
-        except GetoptError as error:
-            raise CmdParseError(f"{error}; {self.bin_name} help {self.name} lists the options") from error
-        options = [part for name, value in given for part in ((name, value) if self._takes_value(name) else (name,))]
-        return int(super().parse_execute([*options, "--", *rest]))
+    options_anywhere = True
 
     def execute(self, params: Any, args: list[str]) -> int:  # noqa: ANN401  # doit's
         """Do what the user asked for; problems that he can mend are shown as one line each."""
@@ -60,9 +52,6 @@ class SiteCommand(DoitCmdBase):  # type: ignore[misc]  # doit has no types
     def guests(self, names: list[str]) -> list[Guest]:
         """The guests that `names` stand for, as `chosen` says."""
         return chosen(self.site.farm, names)
-
-    def _takes_value(self, option: str) -> bool:
-        return self.cmdparser.get_option(option)[0].type is not bool
 
 
 def chosen(farm: Farm, names: Sequence[str]) -> list[Guest]:

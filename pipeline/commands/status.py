@@ -25,7 +25,7 @@ _JSON = {
     "default": False,
     "help": "as JSON: a mapping of tasks to their state, reasons and causes",
 }
-WORST = (State.MODIFIED, State.MISSING, State.STALE, State.IGNORED, State.FRESH)
+WORST = (State.MODIFIED, State.MISSING, State.STALE, State.UNREADABLE, State.IGNORED, State.FRESH)
 """States in the order in which they matter: a guest with several disks shows the first of theirs."""
 
 _ABSENT = "-"

@@ -15,9 +15,11 @@ from doit.cmd_base import tasks_and_deps_iter
 from doit.task import Task
 
 from pipeline import signals
+from pipeline.commands.base_command import MOST_PROCESSES, WholeNumber
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine import ArtifactTask
 from pipeline.engine.artifact.targets import RECORD, not_ours
+from pipeline.engine.run.user_errors import of_system
 from pipeline.errors import GuestfarmError
 from pipeline.image.files.publish import is_draft
 from pipeline.model.guest import Guest
@@ -30,7 +32,7 @@ _READERS = {
     "name": "readers",
     "short": "n",
     "long": "process",
-    "type": int,
+    "type": WholeNumber(1, MOST_PROCESSES),
     "default": 1,
     "help": "how many guests to read at a time [default: %(default)s]",
 }
@@ -89,8 +91,10 @@ class _GuestsCommand(SiteCommand):
     def _tried(self, tasks: dict[str, Task], part: Part) -> Sequence[str]:
         try:
             return self.problems(part, tasks)
-        except (GuestfarmError, OSError) as error:
+        except GuestfarmError as error:
             return [str(error)]
+        except OSError as error:
+            return [f"{part.name or SHARED}: {of_system(error)}"]
 
     @abstractmethod
     def problems(self, part: Part, tasks: dict[str, Task]) -> Sequence[str]:
@@ -134,6 +138,7 @@ class Verify(_GuestsCommand):
     """Reads artifacts again."""
 
     name = "verify"
+    only_looks = True
     doc_purpose = "read artifacts again, and compare them with what doit manifest wrote down"
     doc_description = "Without names, all of build/; then files that nothing has made are told, too."
     done = "as written down"

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.engine.state.condition import Condition, State
+from pipeline.errors import command
 
 _NEXT = {
     State.FRESH: "is fresh: {doit} leaves it as it is",
     State.STALE: "is stale: {doit} makes it anew",
     State.MISSING: "is missing: {doit} makes it",
     State.MODIFIED: "is not as it was made: {doit} leaves it alone, and fails for it",
+    State.UNREADABLE: "may not be read by this user, or what it is made from may not",
     State.IGNORED: "is ignored: doit leaves it as it is",
 }
 _PERHAPS = "is stale if what the next doit makes before it turns out to be different"
@@ -37,12 +39,12 @@ class Why(ArtifactsCommand):
     def _story(self, name: str, found: Mapping[str, Condition], *, deep: bool, indent: str = "") -> Iterator[str]:
         """What there is to say of an artifact and, where it is a `deep` story, of all that it is made from."""
         condition = found[name]
-        doit = f"doit {name}" if self.artifacts[name].on_request else "the next doit"
+        doit = command(name) if self.artifacts[name].on_request else "the next doit"
         certain = bool(condition.reasons) or condition.state is State.FRESH
         yield f"{indent}{name} {_NEXT[condition.state].format(doit=doit) if certain else _PERHAPS}\n"
         yield from (f"{indent}  {reason}\n" for reason in condition.reasons)
         if condition.state is State.MODIFIED:
-            yield f"{indent}  move it away to keep it, or have it made anew by: doit forget {name}\n"
+            yield f"{indent}  move it away to keep it, or have it made anew by: {command('forget', name)}\n"
         for cause in condition.causes:
             if deep:
                 yield from self._story(cause, found, deep=True, indent=f"{indent}  ")

@@ -7,7 +7,7 @@ from typing import Any
 import doit
 from doit.dependency import Dependency
 
-from pipeline.engine.artifact.artifact import Artifact, Inputs, Tasks, artifact
+from pipeline.engine.artifact.artifact import EVERYTHING, FILES, Artifact, Inputs, Keys, Tasks, artifact
 from pipeline.engine.artifact.differences import Json
 from pipeline.engine.artifact.loading import artifacts, artifacts_on_request, use
 from pipeline.engine.artifact.space import Space
@@ -19,7 +19,8 @@ from pipeline.engine.state.anchors import Located
 from pipeline.engine.state.catalogue import Catalogue
 from pipeline.engine.state.digests import Digests, checker
 from pipeline.engine.state.state import State
-from pipeline.errors import note_variable
+from pipeline.engine.variables import check_misspelt
+from pipeline.errors import GuestfarmError, note_variable
 
 
 def path_variable(name: str, default: str) -> Path:
@@ -28,6 +29,8 @@ def path_variable(name: str, default: str) -> Path:
     It is as the user wrote it as long as that is the same.
     """
     given = doit.get_var(name, None)
+    if given == "":
+        raise GuestfarmError(f"{name}= names nothing", f"as in: doit {name}={default}")
     user = doit.get_initial_workdir()
     if given is not None:
         note_variable(name, given)
@@ -77,18 +80,22 @@ def configuration(build: Path) -> dict[str, Any]:
 
 
 __all__ = [
+    "EVERYTHING",
+    "FILES",
     "USER_ERROR",
     "Artifact",
     "ArtifactTask",
     "Catalogue",
     "Inputs",
     "Json",
+    "Keys",
     "Located",
     "Space",
     "Tasks",
     "artifact",
     "artifacts",
     "artifacts_on_request",
+    "check_misspelt",
     "configuration",
     "is_up_to_date",
     "located",

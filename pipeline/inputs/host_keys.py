@@ -106,7 +106,7 @@ def stamps(keys: Path, guest: str, kinds: Iterable[str]) -> list[list[int] | Non
     for name in names(kinds):
         try:
             status = os.stat(folder + name)  # noqa: PTH116  # a Path would double the cost of checking a whole farm
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             found.append(None)
         else:
             found.append([status.st_size, status.st_mtime_ns, status.st_mode])

@@ -11,7 +11,7 @@ from pipeline.image.layer.entries import Layer
 from pipeline.model import identity, sizes
 from pipeline.model.disk import Allocation
 from pipeline.model.master import Base, Image
-from pipeline.tasks import master
+from pipeline.tasks import list_keys, master
 from pipeline.tasks.site import Site
 
 
@@ -45,6 +45,7 @@ def formats(site: Site) -> Tasks:
                 "UUID": str(uuid),
                 "e2fsprogs": e2fsprogs.version,
             },
+            keys=list_keys.of_base(site),
             space=Space(base.size if _is_full(base) else 0),
         )
 

@@ -26,7 +26,7 @@ from pipeline.model import sizes
 from pipeline.model.disk import Allocation, Disk
 from pipeline.model.guest import Guest
 from pipeline.model.master import Base, Identity, Master
-from pipeline.tasks import base, header, host_keys, recorded_inputs
+from pipeline.tasks import base, header, host_keys, list_keys, recorded_inputs
 from pipeline.tasks.site import Site
 
 ROOT, _SWAP, SEED, _KERNEL, _INITRD = "root.img", "swap.img", "seed.img", "vmlinuz", "initrd.img"
@@ -67,6 +67,7 @@ def roots(site: Site) -> Tasks:
                 "SELinux": "off" if selinux.is_switched_off(guest) else None,
                 "libext2fs": libext2fs.version,
             },
+            keys=list_keys.of_root(site, guest),
             space=Space(partial(root_space, site, guest), full=guest.base.size),
         )
 
@@ -88,6 +89,7 @@ def swaps(site: Site) -> Tasks:
                     "UUID": str(guest.swap_uuid),
                     "mkswap": swap.version,
                 },
+                keys=list_keys.of_swap(site, guest),
                 space=Space(0, full=guest.swap),
             )
 
@@ -120,6 +122,7 @@ def disks(site: Site) -> Tasks:
                     **({"UUID": str(each.uuid), "e2fsprogs": e2fsprogs.version} if each.filesystem else {}),
                     "label": each.label,
                 },
+                keys=list_keys.of_disk(site, each),
                 space=Space(each.size if full else 0, full=each.size),
             )
 
@@ -163,6 +166,7 @@ def configs(site: Site) -> Tasks:
             files=list(links.values()),
             tasks=[f"root:{guest.name}"] if _is_looked_into(guest) else (),
             inputs={"recipe": hypervisors.RECIPE, **texts},
+            keys=list_keys.of_config(site, guest),
         )
 
 

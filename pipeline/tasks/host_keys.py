@@ -17,7 +17,7 @@ from pipeline.guestos import known_hosts
 from pipeline.image.files.publish import publish_text
 from pipeline.inputs import host_keys
 from pipeline.model.guest import Guest
-from pipeline.tasks import ownership
+from pipeline.tasks import list_keys, ownership
 from pipeline.tasks.site import Site
 
 _PUBLIC = "ssh_host_keys.pub"
@@ -57,6 +57,7 @@ def tasks(site: Site) -> Tasks:
                     "kinds": [*kinds],
                     "files": partial(_stamps, site.keys, guest.name, kinds),
                 },
+                keys=list_keys.of_host_keys(guest),
             )
 
 

@@ -5,7 +5,16 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline import guestlist, hypervisors
-from pipeline.engine import Catalogue, is_up_to_date, located, path_variable, show_warnings, use, user_errors
+from pipeline.engine import (
+    Catalogue,
+    check_misspelt,
+    is_up_to_date,
+    located,
+    path_variable,
+    show_warnings,
+    use,
+    user_errors,
+)
 from pipeline.inputs import templates
 from pipeline.inputs.files import read
 from pipeline.inputs.tree import walk
@@ -23,9 +32,10 @@ def load() -> Site:
     doit, and so does a folder that is another farm's; warnings do not. A list that was read before, all that it
     depends on being the same, is read again only when something is to be built.
     """
-    path = path_variable("guests", "guests.yaml")
+    path, build = path_variable("guests", "guests.yaml"), path_variable("build", "build").absolute()
     keys = path_variable("keys", str(path.absolute().parent / "keys")).absolute()
-    loading = _Loading(path, path_variable("build", "build").absolute(), keys)
+    check_misspelt()
+    loading = _Loading(path, build, keys)
     catalogue = loading.catalogue
     if not catalogue.is_known:
         notes: list[Note] = [*loading.farm.warnings, *loading.farm.driver_needs]

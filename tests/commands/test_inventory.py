@@ -62,4 +62,4 @@ def test_a_bad_list(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_format_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--format", "ini") != 0
-    assert "'ansible', 'hosts', 'dnsmasq', 'dhcpd'" in capsys.readouterr().err
+    assert "ansible, hosts, dnsmasq, dhcpd" in capsys.readouterr().err

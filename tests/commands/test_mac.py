@@ -78,9 +78,9 @@ def test_a_list_that_was_named_must_be_there(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["-n", "0"], "cannot print 0 MAC addresses; choose a number from 1 to 1000\n"),
-        (["-n", "1001"], "cannot print 1001 MAC addresses; choose a number from 1 to 1000\n"),
-        (["-n", "-3"], "cannot print -3 MAC addresses; choose a number from 1 to 1000\n"),
+        (["-n", "0"], "-n 0: expected a whole number, 1 to 1000\n"),
+        (["-n", "1001"], "-n 1001: expected a whole number, 1 to 1000\n"),
+        (["-n", "-3"], "-n -3: expected a whole number, 1 to 1000\n"),
         (["5"], "unknown argument '5'; for five addresses, use doit mac -n 5\n"),
     ],
 )

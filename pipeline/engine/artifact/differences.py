@@ -14,6 +14,21 @@ _MOST_LINES = 6
 _NAMED = {"users": "user", "files": "file", "tree": "file", "units": "unit", "roles": "role"}
 """What is told of by its name: the names of what is on record in mappings of that name."""
 
+_KEYS = {
+    "time zone": "timezone",
+    "host keys": "host_keys",
+    "kinds": "host_keys",
+    "MTU": "mtu",
+    "VLAN": "vlan",
+    "accept RA": "accept_ra",
+    "order of roles": "roles",
+    "Xen types": "xen",
+}
+"""What is on record under names that are not those of the guest list, and what these are there."""
+
+_ORDERS = ("order of roles",)
+"""What is on record only where there are several: it tells nothing where there were, or are, fewer."""
+
 _AFTER_KINDS = tuple(f"{kind} " for kind in {*_NAMED.values()})
 
 _DIGEST = re.compile(r"[0-9a-f]{16}|[0-9a-f]{64}")
@@ -30,8 +45,9 @@ def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> list[s
 
 def _of_mappings(where: str, before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
     for name in {**before, **after}:
-        if before.get(name) != after.get(name):
-            yield from _of_values(where, name, before.get(name), after.get(name))
+        old, new = before.get(name), after.get(name)
+        if old != new and not (name in _ORDERS and (old is None or new is None)):
+            yield from _of_values(where, _KEYS.get(name, name), old, new)
 
 
 def _of_values(where: str, name: str, before: Json, after: Json) -> Iterator[str]:
@@ -64,6 +80,12 @@ def _of_lists(where: str, name: str, before: list[Json], after: list[Json]) -> I
             # The only network card, say, needs no number; nor does anybody need to hear that it is the network's.
             yield from _of_mappings(f"{where}{name} {number}: " if len(before) > 1 else where, former, later)
         return
+    if any(isinstance(each, list) and all(isinstance(part, int) for part in each) for each in (*before, *after)):
+        yield f"{where}{name} changed"  # sizes and times of files
+        return
+    if len(before) == len(after) == 1:
+        yield f"{where}{name} changed from {_shown(before)} to {_shown(after)}"
+        return
     gone = [each for each in before if each not in after]
     new = [each for each in after if each not in before]
     for each in gone:
@@ -71,7 +93,7 @@ def _of_lists(where: str, name: str, before: list[Json], after: list[Json]) -> I
     for each in new:
         yield f"{where}{name}: {_shown(each)} is new"
     if not gone and not new:
-        yield f"{where}{name}: the order changed"
+        yield f"{where}{name}: the {'order' if len(before) == len(after) else 'number'} changed"
 
 
 def _of_texts(where: str, before: str, after: str) -> Iterator[str]:
@@ -96,7 +118,7 @@ def _is_digest(value: Json) -> bool:
 
 def _shown(value: Json) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items())
+        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items() if each is not None)
     if isinstance(value, list):
         return ", ".join(map(_shown, value)) or "none"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -40,16 +40,25 @@ class Space:
         return f"about {approximate_size(self.now)}, at most {approximate_size(self.later)}"
 
 
+def shortage(tasks: Iterable[Task], folder: Path) -> int:
+    """The bytes that are missing on the disk of `folder` for those artifacts of `tasks` that are not there yet."""
+    return max(0, sum(space.now for space in _missing(tasks)) - free_space(folder))
+
+
+def _missing(tasks: Iterable[Task]) -> list[Space]:
+    return [
+        task.meta[META]
+        for task in tasks
+        if task.meta and META in task.meta and not all(map(os.path.exists, task.targets))
+    ]
+
+
 def check(tasks: Iterable[Task], folder: Path) -> None:
     """Raise GuestfarmError if those artifacts of `tasks` that are not there yet cannot fit on the disk of `folder`.
 
     If they fit now, but not when guests fill their sparse disks, say so on stderr.
     """
-    missing = [
-        task.meta[META]
-        for task in tasks
-        if task.meta and META in task.meta and not all(map(os.path.exists, task.targets))
-    ]
+    missing = _missing(tasks)
     if not missing:
         return
     free = free_space(folder)

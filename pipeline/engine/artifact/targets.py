@@ -35,7 +35,7 @@ def stamps(paths: Iterable[str]) -> dict[str, Stamp]:
     for path in paths:
         try:
             status = os.stat(path)  # noqa: PTH116  # a Path would double the cost of checking a whole farm
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         found[path] = [status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode & 0o222]
     return found

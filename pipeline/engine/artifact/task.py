@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from doit.globals import Globals
 from doit.task import Task, first_line
 
-from pipeline.engine.artifact.artifact import Artifact, Building, Recorded
+from pipeline.engine.artifact.artifact import KEYS, Artifact, Building, Recorded
 from pipeline.engine.artifact.space import META
 from pipeline.engine.artifact.targets import RECORD, compared, explanation, stamps
 from pipeline.engine.state import fingerprint
@@ -90,7 +90,7 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
         """Whether it would still be made from the same."""
         made_from: Recorded | None = self.__dict__.get("_made_from")
         if made_from is None:
-            made_from = self._made_from = Recorded(self.artifact.inputs)
+            made_from = self._made_from = Recorded(self.artifact.inputs, self.artifact.keys)
         return made_from
 
     @property
@@ -134,29 +134,38 @@ class ArtifactTask(Task):  # type: ignore[misc]  # doit has no types
         )
 
     def _record(self) -> dict[str, Any]:
-        return {RECORD: {"inputs": self.made_from.now(), "targets": stamps(self.targets)}}
+        keys = self.made_from.keys()
+        told = {} if keys is None else {KEYS: keys}
+        return {RECORD: {"inputs": self.made_from.now(), "targets": stamps(self.targets), **told}}
 
     def pickle_safe_dict(self) -> dict[str, Any]:
         """What doit sends to a worker process and back: not the whole farm, which hangs on the rest."""
         return {name: getattr(self, name) for name in _SENT}
 
     def clean(self, outstream: TextIO, dryrun: bool) -> None:
-        """Remove its targets, but none that somebody wrote to or is using."""
+        """Remove its targets, as remove() does."""
+        self.remove(outstream, dryrun)
+
+    def remove(self, outstream: TextIO, dryrun: bool) -> bool:
+        """Remove its targets, but none that somebody wrote to or is using. Whether all could be removed."""
         compare = compared(self, Globals.dep_manager)
         touched = compare.touched
         if touched:
-            outstream.write(f"{self.name} - {explanation(self, compare)}\n")
+            print(f"{self.name} - {explanation(self, compare)}", file=sys.stderr)
+        is_refused = bool(touched)
         for target in map(Path, self.targets):
             if target.exists() and str(target) not in touched:
                 try:
                     check_unused(target)
                 except GuestfarmError as error:
                     print(f"{self.name} - {error}", file=sys.stderr)
+                    is_refused = True
                     continue
                 outstream.write(f"{self.name} - removing file '{target}'\n")
                 if not dryrun:
                     target.unlink()
                     _remove_if_empty(target.parent)
+        return not is_refused
 
 
 # With threads, doit's capturing of output would swap sys.stdout under the other tasks' feet.

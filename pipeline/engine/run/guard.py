@@ -22,8 +22,10 @@ class Guard:
     not start.
     """
 
-    def __init__(self, dependency: Dependency, fresh: Collection[str] = ()) -> None:
+    def __init__(self, dependency: Dependency, fresh: Collection[str] = (), *, always: bool = False) -> None:
         self._dependency = dependency
+        self._always = always
+        """Whether doit starts also what is up to date."""
         self._fresh = fresh
         """Tasks that are known to have nothing to do."""
         self._up_to_date = DependencyStatus(get_log=False)
@@ -59,7 +61,7 @@ class Guard:
         status: DependencyStatus = self._dependency.get_status(task, tasks, get_log)
         if targets.unfinished and status.status == "up-to-date":
             status.status, task.dep_changed = "run", list(task.file_dep)
-        if status.status == "run" and task.targets:
+        if (self._always or status.status == "run") and task.targets:
             folders = {os.path.dirname(target) for target in task.targets}  # noqa: PTH120  # a Path costs more
             backend.start(task.name, folders, [*stamps(task.file_dep).values()])
             if isinstance(task, ArtifactTask):

@@ -1,5 +1,6 @@
 """What becomes of a command that is interrupted, or whose output nobody reads to its end or there is no room for."""
 
+import errno
 import os
 import select
 import signal
@@ -9,7 +10,11 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from pipeline import signals
+from pipeline.engine.descriptors import drop
 from pipeline.engine.run.user_errors import USER_ERROR
+
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""How writing to a file fails, see write(2)."""
 
 _ENDED = 128 + signal.SIGPIPE
 """The exit code of a process that SIGPIPE ended, as shells show it."""
@@ -40,24 +45,21 @@ def may_end_early() -> Iterator[None]:
         if not closed:
             raise  # it is another pipe
         for stream in closed:
-            _drop(stream)
+            drop(stream)
         raise SystemExit(_ENDED) from None
     except OSError as error:
-        if error.filename is not None or not (_is_full(sys.stdout) or _is_full(sys.stderr)):
+        if (
+            error.filename is not None
+            or error.errno not in _OF_WRITING
+            or not (_is_full(sys.stdout) or _is_full(sys.stderr))
+        ):
             raise  # it is another file
-        _drop(sys.stdout)
+        drop(sys.stdout)
         try:
             print(f"the output cannot be written: {error.strerror}", file=sys.stderr)
         except OSError:
-            _drop(sys.stderr)
+            drop(sys.stderr)
         raise SystemExit(USER_ERROR) from None
-
-
-def _drop(stream: TextIO) -> None:
-    """Lose what is yet to be written to `stream`."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def _is_closed(stream: TextIO) -> bool:

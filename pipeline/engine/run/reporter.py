@@ -18,6 +18,7 @@ from pipeline.engine.artifact.task import ArtifactTask
 from pipeline.engine.run import logs
 from pipeline.engine.run.output_lock import turn
 from pipeline.engine.run.progress import Forecast, size
+from pipeline.engine.run.user_errors import REPORT
 from pipeline.engine.state.freshness import with_dependencies
 from pipeline.errors import counted
 from pipeline.model.sizes import approximate_size
@@ -166,5 +167,5 @@ def _cause(task: Task, fail: BaseFail) -> str:
     message = str(fail.message).removeprefix(f"ERROR: Task '{task.name}' checking dependencies: ").strip()
     if isinstance(fail, TaskError) and fail.traceback:
         last = "".join(fail.traceback).strip().splitlines()[-1]
-        return f"an error of Guestfarm's own: {last}"
+        return f"an error of Guestfarm's own: {last}; {REPORT}, with its log"
     return message.replace("\n", "\n  ")

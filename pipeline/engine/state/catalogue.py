@@ -110,6 +110,8 @@ class Catalogue:
 
         Where that does not work, as in a folder that is not ours, nothing is kept.
         """
+        if not _is_own(self._folder.parent):  # its owner could neither use nor replace what is kept there
+            return
         for name, data in self._unsaved.items():
             draft = self._folder / f".{name}-{secrets.token_hex(4)}"
             try:
@@ -168,6 +170,13 @@ class Catalogue:
         self._unsaved[name] = marshal.dumps((key, content))
         if self._folder.parent.exists():
             self.save()
+
+
+def _is_own(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def _stamps(folder: Path) -> Iterator[object]:

@@ -3,11 +3,14 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from doit.dependency import Dependency
 
+from pipeline.engine.artifact.artifact import EVERYTHING, FILES
 from pipeline.engine.artifact.targets import RECORD, Targets, compared
 from pipeline.engine.artifact.task import ArtifactTask
+from pipeline.engine.run.user_errors import of_system
 from pipeline.engine.state.freshness import fresh
 
 
@@ -21,6 +24,8 @@ class State(StrEnum):
     """It is not there, or not all of it: the next run makes it."""
     MODIFIED = "modified"
     """Somebody wrote to it, or made it: the next run leaves it alone, and says so."""
+    UNREADABLE = "unreadable"
+    """This user may not read it, or what it is made from."""
     IGNORED = "ignored"
     """`doit ignore` has runs leave it as it is."""
 
@@ -50,7 +55,10 @@ def conditions(tasks: Iterable[ArtifactTask], dependency: Dependency) -> dict[st
     found: dict[str, Condition] = {}
     makers: dict[str, str] = {}
     for task in tasks:
-        found[task.name] = _condition(task, dependency, makers, found, known)
+        try:
+            found[task.name] = _condition(task, dependency, makers, found, known)
+        except PermissionError as error:  # another user's
+            found[task.name] = Condition(State.UNREADABLE, (of_system(error),))
         makers.update(dict.fromkeys(task.targets, task.name))
     return found
 
@@ -91,15 +99,26 @@ def _condition_of_record(
         return FRESH
     if "missing_target" in log.reasons:
         return Condition(State.MISSING, tuple(f"{file} is missing" for file in log.reasons["missing_target"]), causes)
-    return Condition(State.STALE, tuple(_words(task, log.reasons, makers, causes)), causes)
+    values = dependency.get_values(task.name)
+    return Condition(State.STALE, tuple(_words(task, log.reasons, makers, causes, values)), causes)
 
 
 def _words(
-    task: ArtifactTask, reasons: Mapping[str, Sequence[str]], makers: Mapping[str, str], causes: Collection[str]
+    task: ArtifactTask,
+    reasons: Mapping[str, Sequence[str]],
+    makers: Mapping[str, str],
+    causes: Collection[str],
+    values: Mapping[str, Any],
 ) -> Iterator[str]:
-    """Why `task` would run, apart from that artifacts of `causes` are made before it."""
+    """Why `task`, which has `values` on record, would run, apart from that artifacts of `causes` are made before it.
+
+    Keys of the guest list come first; what follows from them is not told.
+    """
     kind = task.name.partition(":")[0]
-    for change in task.made_from.last_changes:
+    keys, follow = task.made_from.changed_keys(values)
+    yield from keys
+    changes = task.made_from.other_changes(values, follow) if keys else task.made_from.last_changes
+    for change in changes:
         yield f"recipe of {kind}{change.removeprefix('recipe')}" if change.startswith("recipe changed") else change
     words = {
         "added_file_dep": "is new among what it is made from",
@@ -111,5 +130,7 @@ def _words(
         for file in sorted(reasons.get(reason, ())):
             maker = makers.get(file)
             if maker in causes or (reason == "changed_file_dep" and file in reasons.get("added_file_dep", ())):
+                continue
+            if {FILES, EVERYTHING} & {*follow} and reason in ("added_file_dep", "removed_file_dep"):
                 continue
             yield f"{maker.replace(':', ' ', 1) if maker else file} {word}"

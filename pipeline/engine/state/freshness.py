@@ -13,6 +13,7 @@ from typing import Any
 
 from doit import cmd_run
 from doit.control import ExecNode, TaskControl, TaskDispatcher
+from doit.exceptions import InvalidCommand
 from doit.task import Task
 
 from pipeline.engine.artifact.task import ArtifactTask
@@ -49,7 +50,7 @@ def fresh(tasks: Iterable[Task], state: State, digest: Callable[[str], str]) -> 
             continue
         try:
             now = task.fingerprint(answers, digests)
-        except FileNotFoundError:  # one of the files that it is made from
+        except (FileNotFoundError, PermissionError):  # one of the files that it is made from, or it itself
             continue
         if now == known:
             found.add(task.name)
@@ -136,6 +137,18 @@ class Control(TaskControl):  # type: ignore[misc]  # doit has no types
                 self.selected_tasks = [name for name, task in self.tasks.items() if not is_on_request(task)]
             else:
                 super().process(task_selection)
+
+    def _process_filter(self, task_selection: list[str]) -> list[str]:
+        # What doit takes no notice of: the command line has a pattern that no task matches.
+        for word in task_selection:
+            if (
+                "*" in word
+                and not self._get_wild_tasks(word)
+                and all(task.pos_arg is None for task in self.tasks.values())
+            ):
+                raise InvalidCommand(not_found=word)
+        found: list[str] = super()._process_filter(task_selection)
+        return found
 
     def chosen(self) -> Iterator[Task]:
         """The tasks that were selected and all that they depend on, in the order in which they are defined."""

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from pipeline.engine.run.user_errors import of_system
 from pipeline.errors import GuestfarmError
 from pipeline.host.lock import acquire, release
 from pipeline.image.files.private import make_folder
@@ -21,11 +22,15 @@ class BuildLock:
         """The number of the process that took the lock."""
 
     def acquire(self) -> None:
-        """Take the lock, if it is not ours already. Raises GuestfarmError that names the process which has it."""
+        """Take the lock, if it is not ours already. Raises GuestfarmError, also where that cannot be."""
         if self._descriptor is not None:
             return
-        make_folder(self._path.parent)
-        lock = acquire(self._path)
+        try:
+            make_folder(self._path.parent)
+            lock = acquire(self._path)
+        except OSError as error:
+            error.filename = error.filename or self._path
+            raise GuestfarmError(of_system(error), "doit build=FOLDER builds elsewhere") from error
         if isinstance(lock, str):
             raise GuestfarmError(f"{self._path.parent}: {lock} is building here already", "wait until it has ended")
         self._descriptor, self._owner = lock, os.getpid()

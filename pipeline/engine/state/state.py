@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol
 
+from pipeline.engine import looking
 from pipeline.engine.run.user_errors import user_errors
 from pipeline.engine.state import record as records
 from pipeline.engine.state.anchors import Anchors
@@ -325,11 +326,17 @@ def anchors(path: Path) -> Anchors:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the state, and make it if need be. Raises GuestfarmError when that is impossible."""
+    """Open the state, and make it if need be. Raises GuestfarmError when that is impossible.
+
+    Commands that only look get a copy of it.
+    """
     with readable(path):
-        make_folder(path.parent)
-        # doit's runner writes from one thread; which one that is depends on how it runs.
-        connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        if looking.is_on():
+            connection = looking.copy_of(path)
+        else:
+            make_folder(path.parent)
+            # doit's runner writes from one thread; which one that is depends on how it runs.
+            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
         # As long as tables are made, whatever is on the disk already has to wait for them.
         connection.executescript("pragma journal_mode = wal; pragma synchronous = full;")
         version = connection.execute("pragma user_version").fetchone()[0]

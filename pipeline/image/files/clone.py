@@ -61,10 +61,16 @@ def append(source: Path, target: Path, *, allocate: bool = False) -> None:
 
 @cache
 def shares_blocks(folder: Path) -> bool:
-    """Whether clones in `folder`, or where it will be, share their blocks. It is tried out, with two empty files."""
+    """Whether clones in `folder`, or where it will be, share their blocks; not so where nothing can be written.
+
+    It is tried out, with two empty files that never have a name: see O_TMPFILE in open(2).
+    """
     folder = sparse.standing(folder)
-    with _probe(folder) as source, _probe(folder) as target:
-        return _reflink(source.fileno(), target.fileno())
+    try:
+        with _probe(folder) as source, _probe(folder) as target:
+            return _reflink(source.fileno(), target.fileno())
+    except OSError:  # whatever is built there tells why
+        return False
 
 
 def can_share(source: Path, folder: Path) -> bool:

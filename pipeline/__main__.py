@@ -9,7 +9,7 @@ from pipeline import signals
 def main() -> int:
     """Do what the command line says, and return the exit code."""
     signals.end_at_once()
-    from pipeline.engine.main import run  # noqa: PLC0415  # see above
+    from pipeline.engine.run.main import run  # noqa: PLC0415  # see above
 
     return run()
 

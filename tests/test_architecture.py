@@ -130,6 +130,8 @@ def test_modules_say_what_they_are_for(here: str, path: Path) -> None:
 
 
 OPENS_ITSELF = {
+    "engine/run/descriptors.py": "standard streams, and /dev/null",
+    "engine/state/looking.py": "the state, without waiting",
     "host/lock.py": "lock files, without following or waiting",
     "image/ext/superblock.py": "to write one, in an image that was read before",
     "image/files/content.py": "what was published",

@@ -13,8 +13,10 @@ from doit.cmdparse import CmdOption, CmdParseError, DefaultUpdate
 from doit.task import Task
 
 from pipeline import signals
-from pipeline.engine import descriptors, looking, may_end_early, variables
+from pipeline.engine import may_end_early
+from pipeline.engine.run import descriptors, variables
 from pipeline.engine.run.user_errors import one_line_errors
+from pipeline.engine.state import looking
 from pipeline.engine.state.state import State
 from pipeline.errors import GuestfarmError, did_you_mean, quoted
 

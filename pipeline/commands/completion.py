@@ -10,7 +10,8 @@ from doit.task import Task
 
 from pipeline.commands.artifacts_command import ArtifactsCommand
 from pipeline.commands.site_command import SiteCommand
-from pipeline.engine import looking, may_end_early
+from pipeline.engine import may_end_early
+from pipeline.engine.state import looking
 from pipeline.errors import GuestfarmError, quoted
 from pipeline.tasks import Site
 

@@ -15,11 +15,11 @@ from pipeline.engine.artifact.targets import RECORD
 from pipeline.engine.artifact.task import ArtifactTask
 from pipeline.engine.run.output import may_end_early
 from pipeline.engine.run.user_errors import USER_ERROR, show_warnings, user_errors
+from pipeline.engine.run.variables import check_misspelt
 from pipeline.engine.state.anchors import Located
 from pipeline.engine.state.catalogue import Catalogue
 from pipeline.engine.state.digests import Digests, checker
 from pipeline.engine.state.state import State
-from pipeline.engine.variables import check_misspelt
 from pipeline.errors import GuestfarmError, note_variable
 
 

@@ -111,6 +111,10 @@ class KernelNeed:
 
     kind: str
     """The kind of guest, as its name follows "a"."""
+    key: str
+    """The key of guests.yaml that the need comes from."""
+    value: str
+    """The value of that key."""
     option: str
     """The option that kernels of today need for it."""
     is_met: Callable[[str], bool]

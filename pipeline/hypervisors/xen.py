@@ -213,6 +213,6 @@ def runs_as_pvh(config: str) -> bool:
 
 
 _KERNEL_NEEDS = {
-    XenType.PV: KernelNeed("Xen PV guest", "CONFIG_XEN_PV", runs_as_pv),
-    XenType.PVH: KernelNeed("Xen PVH guest", "CONFIG_XEN_PVH", runs_as_pvh),
+    XenType.PV: KernelNeed("Xen PV guest", "xen", "pv", "CONFIG_XEN_PV", runs_as_pv),
+    XenType.PVH: KernelNeed("Xen PVH guest", "xen", "pvh", "CONFIG_XEN_PVH", runs_as_pvh),
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from pipeline.engine import Tasks, artifact
+from pipeline.engine import Json, Tasks, artifact
 from pipeline.errors import ImageError, MasterError
 from pipeline.hypervisors import KernelNeed
 from pipeline.image import ext
@@ -29,9 +29,17 @@ def tasks(site: Site) -> Tasks:
                 "recipe": kernel.RECIPE,
                 "kernel": str(master.kernel or "its own choice"),
                 "initrd": str(master.initrd or "its own choice"),
-                "needs": [need.option for need in site.kernel_needs(master)],
+                **_needs(site, master),
             },
         )
+
+
+def _needs(site: Site, master: Master) -> dict[str, list[Json]]:
+    """What guests need of the kernel, by the key of the list that it comes from."""
+    needs: dict[str, list[Json]] = {}
+    for need in site.kernel_needs(master):
+        needs.setdefault(need.key, []).append(need.value)
+    return needs
 
 
 def _build(site: Site, master: Master) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import looking
+from pipeline.engine.state import looking
 from tests.conftest import Mount
 from tests.e2e.conftest import TINY_LIST, Workshop, new_workshop
 from tests.machine import need_root

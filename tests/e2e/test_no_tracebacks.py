@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.main import carry_out
+from pipeline.engine.run.main import carry_out
 from tests.conftest import Mount
 from tests.e2e.conftest import ROOT, Workshop, new_workshop
 from tests.machine import need_root

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from doit.cmd_base import Command
 
-from pipeline.engine.main import carry_out
+from pipeline.engine.run.main import carry_out
 from tests.e2e.conftest import Workshop, new_workshop
 
 Doit = Callable[..., tuple[int, str]]

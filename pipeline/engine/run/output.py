@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from pipeline import signals
-from pipeline.engine.descriptors import drop
+from pipeline.engine.run.descriptors import drop
 from pipeline.engine.run.user_errors import USER_ERROR
 
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -14,7 +14,7 @@ from doit.cmdparse import CmdParseError
 from doit.exceptions import InvalidCommand, InvalidDodoFile, InvalidTask
 
 from pipeline import signals
-from pipeline.engine.descriptors import drop
+from pipeline.engine.run.descriptors import drop
 from pipeline.errors import GuestfarmError, Problem
 
 USER_ERROR = 2

@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.engine import looking
 from pipeline.engine.run.user_errors import user_errors
+from pipeline.engine.state import looking
 from pipeline.engine.state import record as records
 from pipeline.engine.state.anchors import Anchors
 from pipeline.engine.state.lock import BuildLock

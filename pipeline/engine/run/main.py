@@ -11,7 +11,7 @@ from doit import doit_cmd
 from doit.doit_cmd import DoitConfig, DoitMain
 
 from pipeline import signals
-from pipeline.engine import descriptors
+from pipeline.engine.run import descriptors
 from pipeline.engine.run.output import may_end_early
 from pipeline.engine.run.user_errors import one_line_errors
 from pipeline.errors import GuestfarmError, did_you_mean, quoted

@@ -1,7 +1,7 @@
 """doit runs, each in its own process.
 
-A new interpreter takes 0.4 s of CPU to load doit and Guestfarm, which is most of what a run of a tiny farm takes. So runs
-are forked from a process that has loaded both. Each is a real process: it has its own exit code, signals and workers.
+A new interpreter takes 0.4 s of CPU to load doit and Guestfarm, most of what a run of a tiny farm takes. So runs are
+forked from a process that has loaded both. Each is a real process: it has its own exit code, signals and workers.
 """
 
 import multiprocessing
@@ -11,8 +11,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import pipeline
 
@@ -45,15 +45,19 @@ def run(
 
     `prepare`, a function of a module, runs in the fork first.
     """
-    with NamedTemporaryFile() as output:
-        process = _forks.Process(target=_doit, args=([*arguments], folder, dict(environment), output.name, prepare))
-        process.start()
-        try:
-            process.join()
-        finally:
-            process.kill()
-        assert process.exitcode is not None
-        return Ended(process.exitcode, output.read().decode())
+    ours, its = _forks.Pipe(duplex=False)
+    process = _forks.Process(target=_doit, args=([*arguments], folder, dict(environment), its, prepare))
+    process.start()
+    its.close()
+    try:
+        with os.fdopen(os.dup(ours.fileno()), encoding="utf-8") as output:
+            text = output.read()  # ends when the last process that may write has ended
+        process.join()
+    finally:
+        process.kill()
+        ours.close()
+    assert process.exitcode is not None
+    return Ended(process.exitcode, text)
 
 
 def run_afresh(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Ended:
@@ -71,12 +75,15 @@ def run_afresh(arguments: Sequence[str], folder: Path, environment: Mapping[str,
 
 
 def _doit(
-    arguments: list[str], folder: Path, environment: dict[str, str], output: str, prepare: Callable[[], None] | None
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    output: Connection,
+    prepare: Callable[[], None] | None,
 ) -> None:
-    descriptor = os.open(output, os.O_WRONLY | os.O_APPEND)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.dup2(descriptor, sys.stderr.fileno())
-    os.close(descriptor)
+    os.dup2(output.fileno(), sys.stdout.fileno())
+    os.dup2(output.fileno(), sys.stderr.fileno())
+    output.close()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -1,5 +1,6 @@
 """However a run ends, what has a final name is whole, what was finished stays finished, and nothing is left running."""
 
+import ctypes
 import os
 import random
 import re
@@ -9,18 +10,30 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import doit_process
 from tests.e2e.conftest import Workshop
 
 KILLS = 24
 """For each way to run."""
 
 SEED = 20
+
+_CHANGING = (
+    "write,pwrite64,sendfile,copy_file_range,ftruncate,fallocate,rename,renameat,renameat2,link,linkat,unlink,unlinkat,"
+    "mkdir,mkdirat,rmdir,chmod,fchmod,fchown,fsync,fdatasync"
+)
+"""System calls that change what other processes see, or that make it durable."""
+
+_PR_SET_PTRACER = 0x59616D61
+"""See prctl(2): lets strace, a child, trace this process also where Yama forbids that."""
 
 
 def artifacts(build: Path) -> dict[str, bytes]:
@@ -95,36 +108,55 @@ def started(
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "two workers"])
 def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None:
     build = workshop.folder / "build"
-    begin = time.monotonic()
-    workshop.doit(*arguments)
-    duration = time.monotonic() - begin
+    trace = workshop.folder / "trace"
+    workshop.change_list("root: 16M", "root: 8M")
+    assert doit_process.run(arguments, workshop.folder, os.environ, prepare=partial(_trace, trace)).code == 0
+    calls = numbered(re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE))
+    assert len(calls) > 100
     whole = artifacts(build)
     chance = random.Random(SEED)
-    kills = 0
+    kills = builds = 0
     while kills < KILLS:
         shutil.rmtree(build)
-        code: int | None = None
-        patience = duration
-        while code != 0:
+        builds += 1
+        assert builds <= KILLS, "nearly every build is killed once at least"
+        code = -signal.SIGKILL
+        while code == -signal.SIGKILL:
             done = finished(build)
-            with started(workshop, *arguments) as process:
-                try:
-                    output, _ = process.communicate(timeout=chance.uniform(0.2, 0.9) * patience)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    output, _ = process.communicate()
-                    kills += 1
-                code = process.returncode
-            executed = {line[3:] for line in output.splitlines() if line.startswith(".  ")}
+            kill = partial(_trace, trace, kill_at=chance.choice(calls))
+            ended = doit_process.run(arguments, workshop.folder, os.environ, prepare=kill)
+            code = ended.code
+            kills += code == -signal.SIGKILL
+            executed = {line[3:] for line in ended.output.splitlines() if line.startswith(".  ")}
             assert not executed & done, "what was finished is done again"
             there = artifacts(build)
             assert {name for name, contents in there.items() if whole.get(name) != contents} == set()
-            if finished(build) == done:  # the machine has less time for us than it had
-                patience *= 1.1
+        assert code == 0, ended.output
         assert artifacts(build) == whole
         assert drafts(build) == []
         assert workshop.doit(*arguments).executed == []
         assert processes_in(workshop.folder) == []
+
+
+def numbered(names: Iterable[str]) -> list[tuple[str, int]]:
+    """Each name with how often it has come up to there."""
+    count: Counter[str] = Counter()
+    return [(name, count[name]) for name in names if not count.update([name])]
+
+
+def _trace(trace: Path, kill_at: tuple[str, int] | None = None) -> None:
+    """Have strace note the system calls of this process that change something, or kill it at the n-th of a name."""
+    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, -1)
+    argv = ["strace", "-p", str(os.getpid()), "-o", trace, "-e", f"trace={_CHANGING}"]
+    if kill_at is not None:
+        argv += ["-e", "inject={}:signal=KILL:when={}".format(*kill_at)]
+    with ExitStack() as stack:
+        tracer = stack.enter_context(subprocess.Popen(argv, stderr=subprocess.PIPE, text=True))
+        assert tracer.stderr is not None
+        said = tracer.stderr.readline()
+        assert said.endswith(" attached\n"), said
+        tracer.stderr.close()
+        stack.pop_all()  # it goes on as long as we do
 
 
 def test_sigterm_ends_like_ctrl_c(workshop: Workshop) -> None:

@@ -1,6 +1,5 @@
 """However a run ends, what has a final name is whole, what was finished stays finished, and nothing is left running."""
 
-import ctypes
 import os
 import random
 import re
@@ -9,31 +8,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests import doit_process
+from tests import doit_process, kills
 from tests.e2e.conftest import Workshop
 
 KILLS = 24
 """For each way to run."""
 
 SEED = 20
-
-_CHANGING = (
-    "write,pwrite64,sendfile,copy_file_range,ftruncate,fallocate,rename,renameat,renameat2,link,linkat,unlink,unlinkat,"
-    "mkdir,mkdirat,rmdir,chmod,fchmod,fchown,fsync,fdatasync"
-)
-"""System calls that change what other processes see, or that make it durable."""
-
-_PR_SET_PTRACER = 0x59616D61
-"""See prctl(2): lets strace, a child, trace this process also where Yama forbids that."""
 
 
 def artifacts(build: Path) -> dict[str, bytes]:
@@ -76,14 +64,6 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until it is true; a test that waits in vain fails."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @contextmanager
 def started(
     workshop: Workshop, *arguments: str, environment: Mapping[str, str] | None = None, stdin: int | None = None
@@ -110,23 +90,23 @@ def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None
     build = workshop.folder / "build"
     trace = workshop.folder / "trace"
     workshop.change_list("root: 16M", "root: 8M")
-    assert doit_process.run(arguments, workshop.folder, os.environ, prepare=partial(_trace, trace)).code == 0
-    calls = numbered(re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE))
+    assert doit_process.run(arguments, workshop.folder, os.environ, prepare=partial(kills.trace, trace)).code == 0
+    calls = kills.calls(trace)
     assert len(calls) > 100
     whole = artifacts(build)
     chance = random.Random(SEED)
-    kills = builds = 0
-    while kills < KILLS:
+    killed = builds = 0
+    while killed < KILLS:
         shutil.rmtree(build)
         builds += 1
         assert builds <= KILLS, "nearly every build is killed once at least"
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
             done = finished(build)
-            kill = partial(_trace, trace, kill_at=chance.choice(calls))
+            kill = partial(kills.kill, chance.choice(calls))
             ended = doit_process.run(arguments, workshop.folder, os.environ, prepare=kill)
             code = ended.code
-            kills += code == -signal.SIGKILL
+            killed += code == -signal.SIGKILL
             executed = {line[3:] for line in ended.output.splitlines() if line.startswith(".  ")}
             assert not executed & done, "what was finished is done again"
             there = artifacts(build)
@@ -136,27 +116,6 @@ def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None
         assert drafts(build) == []
         assert workshop.doit(*arguments).executed == []
         assert processes_in(workshop.folder) == []
-
-
-def numbered(names: Iterable[str]) -> list[tuple[str, int]]:
-    """Each name with how often it has come up to there."""
-    count: Counter[str] = Counter()
-    return [(name, count[name]) for name in names if not count.update([name])]
-
-
-def _trace(trace: Path, kill_at: tuple[str, int] | None = None) -> None:
-    """Have strace note the system calls of this process that change something, or kill it at the n-th of a name."""
-    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, -1)
-    argv = ["strace", "-p", str(os.getpid()), "-o", trace, "-e", f"trace={_CHANGING}"]
-    if kill_at is not None:
-        argv += ["-e", "inject={}:signal=KILL:when={}".format(*kill_at)]
-    with ExitStack() as stack:
-        tracer = stack.enter_context(subprocess.Popen(argv, stderr=subprocess.PIPE, text=True))
-        assert tracer.stderr is not None
-        said = tracer.stderr.readline()
-        assert said.endswith(" attached\n"), said
-        tracer.stderr.close()
-        stack.pop_all()  # it goes on as long as we do
 
 
 def test_sigterm_ends_like_ctrl_c(workshop: Workshop) -> None:
@@ -184,14 +143,14 @@ def test_ctrl_c_before_there_is_anything_to_do(workshop: Workshop, arguments: tu
 def test_a_killed_run_takes_its_tools_along(workshop: Workshop) -> None:
     stubs = workshop.folder / "stubs"
     stubs.mkdir()
-    (stubs / "mke2fs").write_text('#!/bin/sh\n[ "$1" = -V ] && echo stub && exit\necho "$$" >pid\nexec sleep 600\n')
+    (stubs / "mke2fs").write_text('#!/bin/sh\n[ "$1" = -V ] && echo stub && exit\nexec 3>alive\nexec sleep infinity\n')
     (stubs / "mke2fs").chmod(0o755)
-    with started(workshop, environment={"PATH": f"{stubs}:{os.environ['PATH']}"}) as process:
-        pid = workshop.folder / "pid"
-        wait_for(lambda: pid.exists() and pid.read_text().strip())
+    alive = workshop.folder / "alive"
+    os.mkfifo(alive)
+    with started(workshop, environment={"PATH": f"{stubs}:{os.environ['PATH']}"}) as process, alive.open() as end:
         process.kill()
         process.communicate()
-    wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+        assert end.read() == ""  # it is open as long as the tool runs
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,13 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield parts[0], path
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -72,7 +78,7 @@ def test_what_only_some_may_import(layer: str, path: Path) -> None:
 def test_pure_layers_touch_nothing(layer: str, path: Path) -> None:
     tops = {name.split(".")[0] for name in imports(path)}
     assert not tops & IMPURE_MODULES
-    opens = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name) and node.id == "open"]
+    opens = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Name) and node.id == "open"]
     assert not opens, "only farm/source.py reads a file, by Path.open()"
 
 
@@ -82,5 +88,5 @@ def test_dodo_is_a_table_of_contents() -> None:
 
 @pytest.mark.parametrize(("layer", "path"), MODULES)
 def test_modules_say_what_they_are_for(layer: str, path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    docstring = ast.get_docstring(parsed(path))
     assert docstring, "a module starts with one sentence that says what it is for"

@@ -49,6 +49,7 @@ TEST_PACKAGES = \
     libvirt-daemon-driver-qemu:/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so \
     libxen-dev:/usr/include/libxlutil.h \
     libxml2-utils:xmllint \
+    lvm2:lvm \
     mtools:mcopy \
     netplan.io:netplan \
     openssl:openssl \

@@ -1,5 +1,6 @@
 # make          sets up what is missing, then builds guests.yaml; afterwards: . .venv/bin/activate; doit
 # make test     sets up what is missing, then checks everything
+# make unit     runs the tests of single modules: some seconds
 # make test-xen runs built guests under the real Xen hypervisor, in emulation: some minutes
 # make test-selinux boots a Debian that enforces its SELinux policy: some minutes
 # make fuzz     tries generated input for some minutes
@@ -9,6 +10,8 @@
 # make lock     re-makes the lock file for what pyproject.toml asks; LOCK_FLAGS=--upgrade: all at their newest
 
 PYTHON = python3
+# Programs that start hundreds of times are to be compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST_FLAGS =
 LOCK_FLAGS =
 
@@ -48,6 +51,7 @@ TEST_PACKAGES = \
     libvirt-daemon-driver-qemu:/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so \
     libxen-dev:/usr/include/libxlutil.h \
     libxml2-utils:xmllint \
+    lvm2:lvm \
     mtools:mcopy \
     netplan.io:netplan \
     openssl:openssl \
@@ -74,7 +78,7 @@ STAMP = .venv/set-up
 PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 
 .DELETE_ON_ERROR:
-.PHONY: all setup packages test test-xen test-selinux fuzz lint docs lock
+.PHONY: all setup packages test unit test-xen test-selinux fuzz lint docs lock
 
 all: setup
 	.venv/bin/doit
@@ -82,7 +86,10 @@ all: setup
 # What takes longest comes first; tests that share what is costly to make share a process, see tests/conftest.py.
 # A test that hangs ends its process, and the run: another process would begin with that test again.
 test: lint
-	.venv/bin/python -m pytest -n auto --no-loadscope-reorder --max-worker-restart=0 $(PYTEST_FLAGS)
+	.venv/bin/python -m pytest -n auto --no-loadscope-reorder --max-worker-restart=0 --durations=20 $(PYTEST_FLAGS)
+
+unit: setup
+	.venv/bin/python -m pytest -n auto -q $(PYTEST_FLAGS) tests/unit tests/test_architecture.py
 
 test-xen: setup
 	.venv/bin/python -m pytest -m xen -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/xen
@@ -104,7 +111,7 @@ docs: setup
 setup: $(STAMP)
 
 packages:
-	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test test-xen test-selinux fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
+	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test unit test-xen test-selinux fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
 
 # A .venv works for one Python in one place. The stamp says for which, and is there only while the .venv is whole.
 export VENV_FOR := $(shell $(PYTHON) -c 'import os, sys; print(sys.version[:4], os.getcwd())' 2>/dev/null)

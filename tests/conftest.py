@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.machine import mounted, need_root
 
-settings.register_profile("test", derandomize=True, max_examples=300, deadline=None)
+settings.register_profile("test", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 settings.load_profile("test")
 

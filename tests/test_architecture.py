@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,13 @@ def large(room: str) -> str:
     return room.partition(".")[0]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -115,7 +121,7 @@ def test_what_only_some_may_import(here: str, path: Path) -> None:
 @pytest.mark.parametrize(("here", "path"), [param for param in MODULES if large(str(param.values[0])) in PURE])
 def test_pure_rooms_touch_nothing(here: str, path: Path) -> None:
     assert not {name.partition(".")[0] for name in imports(path)} & IMPURE_MODULES
-    opens = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name) and node.id == "open"]
+    opens = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Name) and node.id == "open"]
     assert not opens, "only guestlist/syntax/source.py reads a file, by Path.open()"
 
 
@@ -125,7 +131,7 @@ def test_dodo_is_a_table_of_contents() -> None:
 
 @pytest.mark.parametrize(("here", "path"), MODULES)
 def test_modules_say_what_they_are_for(here: str, path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    docstring = ast.get_docstring(parsed(path))
     assert docstring, "a module starts with one sentence that says what it is for"
 
 
@@ -186,7 +192,7 @@ def opens_to_read(call: ast.Call) -> bool:
 
 def reading_calls(path: Path) -> list[str]:
     """Calls that open files for reading, by whatever name."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
     return [ast.unparse(call) for call in calls if opens_to_read(call)]
 
 

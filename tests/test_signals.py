@@ -22,7 +22,7 @@ def interrupted(block):
 def run(code: str) -> str:
     """What a program prints."""
     command = [sys.executable, "-c", PREPARED + code]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def test_a_block_ends_before_it_is_interrupted() -> None:

@@ -14,8 +14,8 @@ from pipeline.qemu.machine import Drive, Kernel, Machine, cards
 GATEWAY_BY_DHCP = "10.0.2.2"
 """Where QEMU itself answers in the network that it gives addresses of by DHCP."""
 
-DEADLINE = 600
-"""After how many seconds a guest hangs: twenty times what Debian takes on an idle machine."""
+DEADLINE = 3000
+"""After how many seconds a guest hangs: a hundred times what Debian takes on an idle machine, so that load is none."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """`doit boot`: guests that boot, guests that do not, and what is left behind."""
 
+import os
 import re
+import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.image.files import digest
+from tests.boot import qemu
 from tests.e2e.conftest import Run, Workshop
 from tests.machine import need_programs
 
@@ -51,7 +55,7 @@ def boot(farm: Workshop, *arguments: str) -> Run:
 
 @pytest.mark.usefixtures("untouched")
 def test_guests_that_boot_and_one_that_does_not(farm: Workshop) -> None:
-    run = boot(farm, "ext2", "broken", "-n", "2", "--timeout", "600")
+    run = boot(farm, "ext2", "broken", "-n", "2", "--timeout", str(qemu.DEADLINE))
     assert run.code == 1, run.output
     lines = run.output.splitlines()
     (good,) = (line for line in lines if line.startswith("ext2: "))
@@ -66,7 +70,7 @@ def test_guests_that_boot_and_one_that_does_not(farm: Workshop) -> None:
 @pytest.mark.parametrize("via", ["disk", "vmdk"])
 def test_guests_boot_by_grub_from_the_same_disks(farm: Workshop, via: str) -> None:
     need_programs("grub-mkimage")
-    run = boot(farm, "ext3", "--via", via, "--timeout", "600")
+    run = boot(farm, "ext3", "--via", via, "--timeout", str(qemu.DEADLINE))
     assert run.code == 0, run.output
     assert "ok      root          /dev/vda1, ext3, writable\n" in run.output
     assert "ok      file system   clean after it was shut down\n" in run.output
@@ -81,15 +85,27 @@ def test_a_guest_that_takes_too_long(farm: Workshop) -> None:
 
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted(farm: Workshop, number: signal.Signals, code: int) -> None:
+def test_interrupted(farm: Workshop, tmp_path: Path, number: signal.Signals, code: int) -> None:
+    qemu_itself = shutil.which("qemu-system-x86_64")
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    (tmp_path / "qemu-system-x86_64").write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] || echo >{started}\nexec {qemu_itself} "$@"\n'
+    )
+    (tmp_path / "qemu-system-x86_64").chmod(0o755)
     argv = [sys.executable, "-m", "doit", "boot", "ext2", "ext3", "-n", "2"]
-    log = farm.path("logs/boot/ext3.log")
-    log.unlink(missing_ok=True)
-    with subprocess.Popen(argv, cwd=farm.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as doit:
-        while doit.poll() is None and not (log.exists() and log.stat().st_size):
-            pass
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    told = os.open(started, os.O_RDWR)
+    with subprocess.Popen(
+        argv, cwd=farm.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as doit:
+        assert doit.stdout is not None
+        both = 2
+        while both and select.select([told, doit.stdout.fileno()], [], [])[0] == [told]:
+            both -= len(os.read(told, both))
         doit.send_signal(number)
         output, _ = doit.communicate()
+    os.close(told)
     assert (doit.returncode, output.count("Traceback")) == (code, 0), output
 
 

@@ -13,7 +13,6 @@ from pipeline.hypervisors import BY_NAME
 from pipeline.image import ext
 from pipeline.image.files.clone import clone
 from pipeline.qemu import console
-from tests.boot import qemu
 from tests.e2e.conftest import ROOT, Workshop
 from tests.machine import need_programs
 
@@ -60,10 +59,9 @@ def test_runs_by_its_script(variants: Workshop, scratch: Path) -> None:
         ) as script,
     ):
         its.close()
-        ours.settimeout(qemu.DEADLINE)
         said = report_of(ours)
         ours.sendall(b"power off\n")
-        assert script.wait(qemu.DEADLINE) == 0, (workshop.folder / "console").read_text(errors="replace")
+        assert script.wait() == 0, (workshop.folder / "console").read_text(errors="replace")
 
     facts = inside.read(said)
     assert facts["host name"] == "deb01"

@@ -31,7 +31,7 @@ _SSH = (
     "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=5 -o UserKnownHostsFile={known_hosts}"
     " admin@10.0.0.42 'id -un; hostname'"
 )
-_TRIES = "for try in $(seq 120); do {command} && break; sleep 2; done"
+_TRIES = "for try in $(seq 1000); do {command} && break; sleep 2; done"
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 import io
 import os
-import subprocess
-import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from tests import doit_process
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,24 +95,14 @@ class Workshop:
 
     def doit(self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None) -> Run:
         """Run doit; `executed` are the tasks whose actions ran, in their order."""
-        completed = subprocess.run(
-            [sys.executable, "-m", "doit", *arguments],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                **({"PYTHONPATH": str(self.pipeline)} if self.pipeline else {}),
-                **(environment or {}),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        run = Run(
-            completed.returncode,
-            completed.stdout,
-            [line[3:] for line in completed.stdout.splitlines() if line.startswith(".  ")],
-        )
+        variables = {**os.environ, **(environment or {})}
+        if self.pipeline is None:
+            ended = doit_process.run(arguments, self.folder, variables)
+        else:
+            variables["PYTHONPATH"] = str(self.pipeline)
+            ended = doit_process.run_afresh(arguments, self.folder, variables)
+        executed = [line[3:] for line in ended.output.splitlines() if line.startswith(".  ")]
+        run = Run(ended.code, ended.output, executed)
         assert not check or run.code == 0, run.output
         return run
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from pipeline import guestlist, hypervisors
-from tests import schemas
+from tests import doit_process, schemas
 from tests.e2e.conftest import ROOT, TINY_MASTER, Workshop, write_tar
 from tests.machine import run
 from tests.toolstacks import Toolstacks
@@ -58,7 +58,8 @@ def blocks(text: str) -> Iterator[Block]:
 class Reader:
     """Somebody who follows a page in a workshop."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: Workshop, *, real_doit: bool = False) -> None:
+        """One who has installed doit itself runs it at its own pace; others run forks, see doit_process."""
         self.workshop = workshop
         self.images = "/opt/xen/images"
         """The page's own word for where the host keeps disks."""
@@ -67,6 +68,8 @@ class Reader:
         self.programs = Toolstacks(workshop.folder / ".programs")
         if not self.programs.folder.exists():
             self.programs.install("xl", "virsh")
+            if not real_doit:
+                doit_process.install(self.programs.folder)
 
     def write_list(self, text: str) -> None:
         """Make `text` the workshop's list, with the same lines, but of masters that take no time and no network."""
@@ -218,8 +221,8 @@ def _merge(whole: Any, part: Any) -> Any:
     return {**whole, **{key: _merge(whole.get(key), value) for key, value in part.items()}}
 
 
-def example(workshop: Workshop) -> Reader:
+def example(workshop: Workshop, *, real_doit: bool = False) -> Reader:
     """A reader with the list that comes with Guestfarm."""
-    reader = Reader(workshop)
+    reader = Reader(workshop, real_doit=real_doit)
     reader.write_list((ROOT / "guests.yaml").read_text())
     return reader

@@ -1,26 +1,15 @@
 """doit runs that tell how much of the list they read."""
 
-import subprocess
-import sys
+import os
 from dataclasses import dataclass
+from typing import Any
 
+from pipeline import guestlist
+from pipeline.model.farm import Farm
+from tests import doit_process
 from tests.e2e.conftest import Workshop
 
 _MARK = "read, guests: "
-
-# Runs doit, which says of how many guests it reads a list.
-_WITNESS = f"""
-import sys
-from doit.doit_cmd import DoitMain
-from pipeline import guestlist
-load = guestlist.load
-def telling(*arguments, **options):
-    loaded = load(*arguments, **options)
-    print({_MARK!r}, len(loaded.guests), sep="", flush=True)
-    return loaded
-guestlist.load = telling
-sys.exit(DoitMain().run(sys.argv[1:]))
-"""
 
 
 @dataclass(frozen=True)
@@ -33,16 +22,20 @@ class Reading:
 
 def doit(workshop: Workshop, *arguments: str) -> Reading:
     """Run doit."""
-    completed = subprocess.run(
-        [sys.executable, "-c", _WITNESS, *arguments],
-        cwd=workshop.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    lines = completed.stdout.splitlines()
+    lines = doit_process.run(arguments, workshop.folder, os.environ, prepare=_tell).output.splitlines()
     return Reading(
         [line for line in lines if not line.startswith(_MARK)],
         [int(line.removeprefix(_MARK)) for line in lines if line.startswith(_MARK)],
     )
+
+
+def _tell() -> None:
+    """Have farm.load say of how many guests it reads a list."""
+    load = guestlist.load
+
+    def telling(*arguments: Any, **options: Any) -> Farm:
+        loaded = load(*arguments, **options)
+        print(_MARK, len(loaded.guests), sep="", flush=True)
+        return loaded
+
+    guestlist.load = telling

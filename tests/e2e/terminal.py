@@ -7,17 +7,11 @@ import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.e2e.conftest import Workshop
-
-_PATIENCE = 60
-"""Seconds that a run may say nothing."""
-
-_PATIENCE_AFTER_CTRL_C = 30
-"""Seconds that it may take to end, whatever it says."""
 
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """A control sequence, see console_codes(4)."""
@@ -45,10 +39,14 @@ def on_a_terminal(
     workshop: Workshop,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-    interrupt: Callable[[], bool] = lambda: False,
+    interrupt: Path | None = None,
 ) -> Shown:
-    """Run doit with a terminal as its standard output and standard error; Ctrl-C comes as soon as `interrupt` is so."""
+    """Run doit with a terminal as its standard output and standard error.
+
+    Ctrl-C comes as soon as anything is written to the FIFO `interrupt`.
+    """
     ours, its = pty.openpty()
+    waited = [ours] if interrupt is None else [ours, os.open(interrupt, os.O_RDONLY | os.O_NONBLOCK)]
     with subprocess.Popen(
         [sys.executable, "-m", "doit", *arguments],
         cwd=workshop.folder,
@@ -59,21 +57,16 @@ def on_a_terminal(
     ) as process:
         os.close(its)
         written = b""
-        interrupted = False
-        deadline = time.monotonic() + _PATIENCE
         try:
-            while time.monotonic() < deadline:
-                if select.select([ours], [], [], 0.05)[0]:
+            while True:
+                if select.select(waited, [], [])[0] == [ours] or len(waited) == 1:
                     written += os.read(ours, 65536)
-                    if not interrupted:
-                        deadline = time.monotonic() + _PATIENCE
-                if not interrupted and interrupt():
-                    interrupted = True
-                    deadline = time.monotonic() + _PATIENCE_AFTER_CTRL_C
+                else:
+                    os.close(waited.pop())
                     process.send_signal(signal.SIGINT)
         except OSError:  # EIO: the last one that had it open has closed it
             pass
-        else:
-            process.kill()  # it does not end
-    os.close(ours)
+        finally:
+            for descriptor in waited:
+                os.close(descriptor)
     return Shown(process.returncode, written.decode())

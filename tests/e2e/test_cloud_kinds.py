@@ -1,11 +1,14 @@
 """Cloud images whose root is of btrfs, with subvolumes, and of XFS on a logical volume, read by libguestfs' appliance.
 
-QEMU emulates the appliance where there is no KVM, which takes half a minute, so all is on one disk, read once.
+QEMU emulates the appliance where there is no KVM, which takes half a minute, so all is on one disk, read once; and the
+kernel of this machine makes the disk.
 """
 
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,7 +27,7 @@ from pipeline.image.layer.entries import (
     text,
 )
 from tests.e2e.conftest import ROOT, TINY_MASTER, Workshop
-from tests.machine import need, need_programs, run
+from tests.machine import mounted, need, need_programs, need_root, run
 
 FSTAB = """\
 LABEL=cloud / btrfs compress=zstd:1,subvol=root 0 0
@@ -82,52 +85,95 @@ def files() -> Iterator[Entry]:
             yield File(f"{odd}/{name}", about(0o600), Content.of(name.encode(errors="surrogateescape")))
 
 
+PARTITIONS = """\
+label: gpt
+start=2048, size=32768, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B
+start=34816, size=401408
+start=436224, size=868352
+"""
+"""An EFI system partition, and those of btrfs and of the volume group, in sectors."""
+
+LVM = """\
+devices { filter = ["a|^DEVICE$|", "r|.*|"] use_devicesfile = 0 obtain_device_list_from_udev = 0 }
+activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
+global { event_activation = 0 use_lvmpolld = 0 }
+backup { backup = 0 archive = 0 }
+"""
+"""Settings by which LVM sees one device, and asks neither its daemons nor udev; see lvm.conf(5)."""
+
+
 def disk(folder: Path) -> Path:
-    """A qcow2 image with an EFI system partition, btrfs in one partition, and XFS on a logical volume in another."""
-    with (folder / "files.tar").open("wb") as file:
+    """A qcow2 image with an EFI system partition, btrfs in one partition, and XFS on a logical volume in another.
+
+    The kernel writes it, by mounts. The logical volume is never active, as that needs a device mapper.
+    """
+    archive, image = folder / "files.tar", folder / "disk.img"
+    with archive.open("wb") as file:
         tar.write(sorted(files(), key=lambda entry: entry.path), file)  # or tar would touch folders again
-    image = folder / "disk.img"
     run("truncate", "--size=640M", image)
-    (folder / "commands").write_text(f"""\
-run
-part-init /dev/sda gpt
-part-add /dev/sda p 2048 34815
-part-add /dev/sda p 34816 436223
-part-add /dev/sda p 436224 -2048
-part-set-gpt-type /dev/sda 1 C12A7328-F81F-11D2-BA4B-00A0C93EC93B
-mkfs vfat /dev/sda1 label:ESP
-mkfs btrfs /dev/sda2 label:cloud
-pvcreate /dev/sda3
-vgcreate system /dev/sda3
-lvcreate-free usr system 100
-mkfs xfs /dev/system/usr
-mount /dev/sda2 /
-btrfs-subvolume-create /root
-btrfs-subvolume-create /home
-umount /
-mount btrfsvol:/dev/sda2/root /
-mkdir /home
-mkdir /usr
-mount btrfsvol:/dev/sda2/home /home
-mount /dev/system/usr /usr
-tar-in {folder}/files.tar / xattrs:true
-mkdir-p /.snapshots/1
-btrfs-subvolume-snapshot / /.snapshots/1/snapshot
-write /.snapshots/1/info.xml first
-""")
-    run(
-        *("guestfish", "--format=raw", "--add", image, "--file", folder / "commands"),
-        env={"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"},
-    )
+    (folder / "partitions").write_text(PARTITIONS)
+    run("sh", "-c", f"sfdisk --quiet {image} <{folder}/partitions")
+    with ExitStack() as stack:
+        esp, btrfs, group = (stack.enter_context(loop(image, *part)) for part in partitions())
+        run("mkfs.vfat", "-n", "ESP", esp)
+        run("mkfs.btrfs", "--quiet", "--label", "cloud", btrfs)
+        lvm = ["--driverloaded", "n", "--config", LVM.replace("DEVICE", group)]
+        run("lvm", "pvcreate", *lvm, group)
+        run("lvm", "vgcreate", *lvm, "system", group)
+        run("lvm", "lvcreate", *lvm, "-an", "-Zn", "-Wn", "-l100%FREE", "-nusr", "system")
+        start, size = run("lvm", "pvs", *lvm, "--noheadings", "--units=s", "--nosuffix", "-ope_start,pv_size").split()
+        volume = stack.enter_context(loop(Path(group), int(start), int(size)))
+        run("mkfs.xfs", "-q", volume)
+        root = folder / "root"
+        with mounted(btrfs, folder / "top"):
+            for name in ("root", "home"):
+                run("btrfs", "subvolume", "create", folder / "top" / name)
+        stack.enter_context(mounted(btrfs, root, "-o", "subvol=root"))
+        stack.enter_context(mounted(btrfs, root / "home", "-o", "subvol=home"))
+        stack.enter_context(mounted(volume, root / "usr"))
+        unpack = [
+            "--numeric-owner",
+            "--same-owner",
+            "--preserve-permissions",
+            "--xattrs",
+            "--xattrs-include=*",
+            "--acls",
+        ]
+        run("tar", "--extract", *unpack, "--file", archive, "--directory", root)
+        for entry in files():  # tar takes lists of access control from headers of its own alone
+            if isinstance(entry, File | Directory):
+                for name, value in entry.metadata.xattrs:
+                    os.setxattr(root / entry.path, name, value)
+        snapshots = root / ".snapshots/1"
+        snapshots.mkdir(parents=True)
+        run("btrfs", "subvolume", "snapshot", root, snapshots / "snapshot")
+        (snapshots / "info.xml").write_text("first")
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, folder / "disk.qcow2")
     image.unlink()
     return folder / "disk.qcow2"
 
 
+def partitions() -> list[tuple[int, int]]:
+    """Where each starts and how long it is, in sectors."""
+    return [(int(start), int(size)) for start, size in re.findall(r"start=(\d+), size=(\d+)", PARTITIONS)]
+
+
+@contextmanager
+def loop(file: Path, start: int, size: int) -> Iterator[str]:
+    """A loop device for sectors of a file."""
+    place = [f"--offset={start * 512}", f"--sizelimit={size * 512}"]
+    device = run("losetup", "--find", "--show", *place, file).strip()
+    try:
+        yield device
+    finally:
+        run("losetup", "--detach", device)
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A farm of one guest whose master is on such a disk."""
-    need_programs("guestfish", "qemu-img", "sfdisk", "qemu-system-x86_64")
+    need_root()
+    need_programs("guestfish", "qemu-img", "sfdisk", "qemu-system-x86_64", "lvm", "mkfs.btrfs", "mkfs.xfs", "mkfs.vfat")
     need(any(os.access(kernel, os.R_OK) for kernel in Path("/boot").glob("vmlinuz-*")), "a kernel for guestfish")
     folder = tmp_path_factory.mktemp("cloud")
     (folder / "dodo.py").write_text((ROOT / "dodo.py").read_text())

@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -24,13 +23,19 @@ SHELLS = {
     ),
 }
 
+_PASTE = r"(\x1b\[\?2004h)?"
+"""What shells may write after their prompt, so that terminals tell what is pasted from what is typed."""
+
 
 def words(workshop: Workshop, *before: str) -> list[str]:
     return workshop.doit("completion", "words", "--", *(f"+{each}" for each in before)).output.split()
 
 
 def typed(workshop: Workshop, shell: str, line: str, until: str) -> str:
-    """What a terminal shows after `line` was typed in `shell`, as soon as `until` is there."""
+    """What a terminal shows after `line` was typed in `shell`, as soon as `until` is there.
+
+    Each line is typed when the prompt is there: shells forget what is typed while they start.
+    """
     need_programs(shell)
     program, settings = SHELLS[shell]
     ours, its = pty.openpty()
@@ -43,17 +48,23 @@ def typed(workshop: Workshop, shell: str, line: str, until: str) -> str:
         program, cwd=workshop.folder, env=environment, stdin=its, stdout=its, stderr=its, start_new_session=True
     ) as process:
         os.close(its)
-        shown = ""
-        os.write(ours, f'PS1="% "; {settings}; eval "$(doit completion {shell})"; echo rea""dy\n'.encode())
-        for text, awaited in ((None, "ready"), (line, until)):
-            if text is not None:
-                shown = ""
-                os.write(ours, text.encode())
-            while not re.search(awaited, shown):
-                assert select.select([ours], [], [], 60)[0], f"nothing more after {shown!r}"
-                shown += os.read(ours, 65536).decode(errors="replace")
-        process.kill()
+        try:
+            _until(ours, rf"\w[#$%] {_PASTE}$")
+            os.write(ours, f'{settings}; eval "$(doit completion {shell})"; PS1="rea""dy> "\n'.encode())
+            _until(ours, rf"ready> {_PASTE}$")
+            os.write(ours, line.encode())
+            shown = _until(ours, until)
+        finally:
+            process.kill()
     os.close(ours)
+    return shown
+
+
+def _until(terminal: int, awaited: str) -> str:
+    """What the terminal shows from now on, as soon as that has what is awaited."""
+    shown = ""
+    while not re.search(awaited, shown):
+        shown += os.read(terminal, 65536).decode(errors="replace")
     return shown
 
 

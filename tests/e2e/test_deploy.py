@@ -2,18 +2,26 @@
 
 import hashlib
 import os
+import random
+import shutil
+import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import doit_process, kills
 from tests.conftest import Mount
 from tests.e2e.conftest import Workshop
-from tests.e2e.test_interrupted import started, wait_for
+from tests.e2e.test_interrupted import started
 from tests.e2e.test_resize import opened_by_qemu
 from tests.image import images
 from tests.machine import need_root
 from tests.toolstacks import Toolstacks
+
+KILLS = 5
+"""Of runs that deploy a farm."""
 
 
 @pytest.fixture
@@ -246,13 +254,17 @@ def test_a_store_that_is_not_there(farm: Workshop) -> None:
 
 def test_a_killed_deploy_is_done_by_the_next(farm: Workshop) -> None:
     farm.doit("root:*", "swap:*", "config:*")
-    with started(farm, "deploy") as process:
-        wait_for(lambda: list((farm.folder / "images").glob("*/deployed.json")))
-        process.kill()
-        process.communicate()
-    assert farm.doit("deploy").code == 0
-    assert len(list((farm.folder / "images").glob("*/deployed.json"))) == 5
-    assert hidden(farm) == [".locks"]
+    store, trace = farm.folder / "images", farm.folder / "trace"
+    assert doit_process.run(["deploy"], farm.folder, os.environ, prepare=partial(kills.trace, trace)).code == 0
+    calls = kills.calls(trace)
+    some = random.Random(KILLS).sample(calls, KILLS)
+    for call in (kills.Call("rename", 1), *some):
+        shutil.rmtree(store)
+        killed = doit_process.run(["deploy"], farm.folder, os.environ, prepare=partial(kills.kill, call))
+        assert killed.code == -signal.SIGKILL, call
+        assert farm.doit("deploy").code == 0
+        assert len(list(store.glob("*/deployed.json"))) == 5
+        assert hidden(farm) == [".locks"]
 
 
 def test_an_owner(farm: Workshop) -> None:

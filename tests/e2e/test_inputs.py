@@ -1,9 +1,13 @@
 """Inputs that change while they are read are never taken for what was built from them."""
 
 import os
+import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from tests import doit_process
 from tests.e2e.conftest import Workshop, write_tar
 
 
@@ -43,15 +47,8 @@ def test_a_folder_that_changes_while_it_is_read(workshop: Workshop) -> None:
         (folder / "etc" / f"{number:04}").write_bytes(bytes(4096))
     workshop.change_list("tar: debian.tar", "directory: rootfs")
     last = folder / "etc/1999"
-    process = os.fork()
-    if not process:
-        while True:
-            last.write_bytes(os.urandom(4096))
-    try:
-        run = workshop.doit("master:*", check=False)
-    finally:
-        os.kill(process, 9)
-        os.waitpid(process, 0)
+    change = partial(change_when_opened, last)
+    run = doit_process.run(["master:*"], workshop.folder, os.environ, prepare=change)
     assert run.code == 1
     assert f"{last} changed while it was read" in run.output
 
@@ -119,3 +116,15 @@ def test_a_master_that_is_no_file_any_more(workshop: Workshop) -> None:
     assert run.code == 1
     assert f"{tar}: it is a FIFO, not a regular file" in run.output
     assert "Traceback" not in run.output
+
+
+def change_when_opened(path: Path) -> None:
+    """Have the file `path` change whenever this process has opened it, as it may while somebody else writes to it."""
+
+    def changing(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]).endswith(str(path)):
+            descriptor = os.open(f"{path.parent}/./{path.name}", os.O_WRONLY)
+            os.write(descriptor, os.urandom(4096))
+            os.close(descriptor)
+
+    sys.addaudithook(changing)

@@ -8,13 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import doit_process, kills
 from tests.e2e.conftest import Workshop
 
 KILLS = 24
@@ -63,14 +64,6 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until it is true; a test that waits in vain fails."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @contextmanager
 def started(
     workshop: Workshop, *arguments: str, environment: Mapping[str, str] | None = None, stdin: int | None = None
@@ -95,32 +88,30 @@ def started(
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "two workers"])
 def test_killed_anywhere(workshop: Workshop, arguments: tuple[str, ...]) -> None:
     build = workshop.folder / "build"
-    begin = time.monotonic()
-    workshop.doit(*arguments)
-    duration = time.monotonic() - begin
+    trace = workshop.folder / "trace"
+    workshop.change_list("root: 16M", "root: 8M")
+    assert doit_process.run(arguments, workshop.folder, os.environ, prepare=partial(kills.trace, trace)).code == 0
+    calls = kills.calls(trace)
+    assert len(calls) > 100
     whole = artifacts(build)
     chance = random.Random(SEED)
-    kills = 0
-    while kills < KILLS:
+    killed = builds = 0
+    while killed < KILLS:
         shutil.rmtree(build)
-        code: int | None = None
-        patience = duration
-        while code != 0:
+        builds += 1
+        assert builds <= KILLS, "nearly every build is killed once at least"
+        code = -signal.SIGKILL
+        while code == -signal.SIGKILL:
             done = finished(build)
-            with started(workshop, *arguments) as process:
-                try:
-                    output, _ = process.communicate(timeout=chance.uniform(0.2, 0.9) * patience)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    output, _ = process.communicate()
-                    kills += 1
-                code = process.returncode
-            executed = {line[3:] for line in output.splitlines() if line.startswith(".  ")}
+            kill = partial(kills.kill, chance.choice(calls))
+            ended = doit_process.run(arguments, workshop.folder, os.environ, prepare=kill)
+            code = ended.code
+            killed += code == -signal.SIGKILL
+            executed = {line[3:] for line in ended.output.splitlines() if line.startswith(".  ")}
             assert not executed & done, "what was finished is done again"
             there = artifacts(build)
             assert {name for name, contents in there.items() if whole.get(name) != contents} == set()
-            if finished(build) == done:  # the machine has less time for us than it had
-                patience *= 1.1
+        assert code == 0, ended.output
         assert artifacts(build) == whole
         assert drafts(build) == []
         assert workshop.doit(*arguments).executed == []
@@ -152,14 +143,14 @@ def test_ctrl_c_before_there_is_anything_to_do(workshop: Workshop, arguments: tu
 def test_a_killed_run_takes_its_tools_along(workshop: Workshop) -> None:
     stubs = workshop.folder / "stubs"
     stubs.mkdir()
-    (stubs / "mke2fs").write_text('#!/bin/sh\n[ "$1" = -V ] && echo stub && exit\necho "$$" >pid\nexec sleep 600\n')
+    (stubs / "mke2fs").write_text('#!/bin/sh\n[ "$1" = -V ] && echo stub && exit\nexec 3>alive\nexec sleep infinity\n')
     (stubs / "mke2fs").chmod(0o755)
-    with started(workshop, environment={"PATH": f"{stubs}:{os.environ['PATH']}"}) as process:
-        pid = workshop.folder / "pid"
-        wait_for(lambda: pid.exists() and pid.read_text().strip())
+    alive = workshop.folder / "alive"
+    os.mkfifo(alive)
+    with started(workshop, environment={"PATH": f"{stubs}:{os.environ['PATH']}"}) as process, alive.open() as end:
         process.kill()
         process.communicate()
-    wait_for(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+        assert end.read() == ""  # it is open as long as the tool runs
 
 
 @pytest.mark.parametrize(

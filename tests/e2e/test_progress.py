@@ -95,14 +95,16 @@ def test_other_reporters_are_there_for_the_asking(workshop: Workshop) -> None:
 def test_ctrl_c_ends_it_at_once_and_leaves_the_terminal_in_order(workshop: Workshop, options: tuple[str, ...]) -> None:
     slow = workshop.folder / "bin/mkswap"
     slow.parent.mkdir()
-    slow.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo mkswap 1\ntouch running\nexec sleep 100\n')
+    slow.write_text('#!/bin/sh\n[ "$1" = --version ] && exec echo mkswap 1\necho >running\nexec sleep infinity\n')
     slow.chmod(0o755)
+    running = workshop.folder / "running"
+    os.mkfifo(running)
     shown = on_a_terminal(
         workshop,
         *options,
         "swap",
         environment={"PATH": f"{slow.parent}:{os.environ['PATH']}"},
-        interrupt=(workshop.folder / "running").exists,
+        interrupt=running,
     )
     assert shown.code == 130
     # Workers may not have had the time to say what they began.

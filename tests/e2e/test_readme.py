@@ -17,7 +17,7 @@ def blocks(language: str) -> list[pages.Block]:
 
 @pytest.fixture
 def reader(workshop: Workshop) -> pages.Reader:
-    return pages.example(workshop)
+    return pages.example(workshop, real_doit=True)
 
 
 def test_the_list_is_the_example() -> None:

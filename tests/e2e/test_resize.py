@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import doit_process
 from tests.conftest import Mount
 from tests.e2e.conftest import ROOT, TINY_LIST, Workshop
-from tests.e2e.test_interrupted import wait_for
 from tests.image import images
 from tests.image.images import MIB
 from tests.machine import PATH, run
@@ -387,18 +387,22 @@ class TestKilled:
     def test_by_control_c_twice(self, store: Store) -> None:
         environment = self.wrap(store, "resize2fs", "interrupt")
         stub = store.workshop.folder / "wrapped/resize2fs"
-        stub.write_text(f"#!/bin/sh\necho $$ >{stub}.pid\nexec sleep 600\n")
+        alive = stub.with_name("alive")
+        os.mkfifo(alive)
+        stub.write_text(f"#!/bin/sh\nexec 3>{alive}\nexec sleep infinity\n")
         argv = [sys.executable, "-m", "doit", "resize", "--yes", "deb01", "deb02"]
         folder = store.workshop.folder
-        with subprocess.Popen(argv, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        with (
+            subprocess.Popen(argv, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process,
+            alive.open() as end,
+        ):
             assert process.stderr is not None
-            wait_for(lambda: stub.with_name("resize2fs.pid").exists())
             process.send_signal(signal.SIGINT)
             assert process.stderr.readline().startswith("interrupted: no more disks are begun")
             process.send_signal(signal.SIGINT)
             assert process.stderr.read().startswith("stopped; no disk has come to harm: doit resize undoes")
+            assert end.read() == ""  # it is open as long as the program runs
         assert process.returncode == 130
-        wait_for(lambda: not Path("/proc", stub.with_name("resize2fs.pid").read_text().strip()).exists())
         store.resize("--yes", "deb01", "deb02")
         store.assert_size("deb01", 24 * MIB)
         store.assert_size("deb02", 24 * MIB)
@@ -416,10 +420,9 @@ class TestImages:
         return toolstacks
 
     def resize(self, folder: Path, *arguments: str, code: int = 0) -> str:
-        argv = [sys.executable, "-m", "doit", "resize", *arguments]
-        completed = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
-        assert completed.returncode == code, completed.stdout + completed.stderr
-        return completed.stdout + completed.stderr
+        ended = doit_process.run(["resize", *arguments], folder, os.environ)
+        assert ended.code == code, ended.output
+        return ended.output
 
     def test_grown(self, tmp_path: Path) -> None:
         for name in ("one", "two"):

@@ -248,7 +248,7 @@ TREES = st.builds(
 )
 
 
-@settings(max_examples=settings().max_examples // 4)  # each starts systemctl
+@settings(max_examples=settings().max_examples // 2)  # each starts systemctl
 @given(TREES, STEPS)
 def test_by_chance(roots: tuple[Path, Path], tree: Tree, steps: Steps) -> None:
     compare(roots, tree, *steps)

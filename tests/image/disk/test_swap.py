@@ -42,7 +42,8 @@ def test_the_second_of_a_size_is_what_mkswap_makes(size: int, tmp_path: Path) ->
     with (tmp_path / "by hand").open("wb") as file:
         file.truncate(size)
     run("mkswap", "--pagesize", "4096", "--uuid", str(UUID_OF_SWAP), tmp_path / "by hand")
-    run("cmp", tmp_path / "second", tmp_path / "by hand")
+    # cmp would read all of the holes.
+    run("qemu-img", "compare", "-f", "raw", "-F", "raw", tmp_path / "second", tmp_path / "by hand")
 
 
 def test_too_small(tmp_path: Path) -> None:

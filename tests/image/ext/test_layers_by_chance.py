@@ -178,7 +178,7 @@ def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return images.formatted(tmp_path_factory.mktemp("empty"), request.param)
 
 
-@settings(max_examples=settings().max_examples // 8)  # each is a mount
+@settings(max_examples=settings().max_examples // 2)  # each is a mount
 @given(layers=st.lists(st.lists(ENTRIES, max_size=30), min_size=1, max_size=3))
 def test_any_layers(empty: Path, layers: list[list[Entry]]) -> None:
     model = Model()

@@ -113,7 +113,7 @@ def test_kvm_that_runs_nothing(stand_in: StandIn, tmp_path: Path, monkeypatch: p
 
 def test_an_appliance_that_does_not_answer(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guestfish, "_PATIENCE", 1)
-    stand_in('[ "$line" = -run ] || sleep 60')
+    stand_in('[ "$line" = -run ] || sleep infinity')
     with pytest.raises(MasterError, match="does not answer"):
         ask(tmp_path, "inspect-os")
 
@@ -132,7 +132,7 @@ def test_a_full_disk(stand_in: StandIn, tmp_path: Path) -> None:
 def test_files_that_are_larger_than_their_disk(stand_in: StandIn, tmp_path: Path) -> None:
     """So are files that are almost only holes, of which the tar file has every zero."""
     archive = tmp_path / "root.tar"
-    stand_in(f'[ "$line" = -run ] || {{ truncate --size=2M {archive}; sleep 60; }}')
+    stand_in(f'[ "$line" = -run ] || {{ truncate --size=2M {archive}; sleep infinity; }}')
     with (
         pytest.raises(MasterError, match="its files are larger than the disk"),
         guestfish.opened(tmp_path / "disk.img", tmp_path) as appliance,

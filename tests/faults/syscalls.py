@@ -106,7 +106,7 @@ class Call:
     """Which one of the run it is, from 1."""
     name: str
     path: str
-    """The file that it changes, or its new name."""
+    """The file that it changes, or its new name, from the folder of which all calls are met."""
     pid: int
     _arguments: tuple[int, ...]
 
@@ -217,7 +217,7 @@ def _answer_all(notify: int, process: subprocess.Popen[bytes], below: str, meet:
 def _path(pid: int, name: str, arguments: list[int], below: str) -> str | None:
     """The file that a call changes, if that or another one that it names is below `below`."""
     paths = [_path_of(pid, file, arguments) for file in _CALLS[name]]
-    return paths[-1] if any(path.startswith(f"{below}/") for path in paths) else None
+    return paths[-1].removeprefix(f"{below}/") if any(path.startswith(f"{below}/") for path in paths) else None
 
 
 def _path_of(pid: int, file: _File, arguments: list[int]) -> str:

@@ -48,10 +48,15 @@ class Disk:
 @contextmanager
 def reflinking(folder: Path, size: int = 2048 * MIB) -> Iterator[Path]:
     """An XFS with reflinks in `folder`, for disks; in memory, so that it is fast."""
-    with mounted("none", folder / "memory", "-t", "tmpfs", "-o", "size=3g,mode=700") as memory:
+    memory = folder / "memory"
+    memory.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=3g,mode=700", "none", memory)
+    try:
         image = memory / "xfs.img"
         with image.open("xb") as file:
             file.truncate(size)
         run("mkfs.xfs", "-q", "-m", "reflink=1", image)
         with mounted(image, folder / "store", "-o", "loop") as store:
             yield store
+    finally:
+        run("umount", "--lazy", memory)  # the kernel lets go of a loop device's file some time after it was unmounted

@@ -205,7 +205,8 @@ def _answer_all(notify: int, process: subprocess.Popen[bytes], below: str, meet:
             if answer is Answer.KILL:
                 process.kill()
             if answer in (Answer.KILL, Answer.KILL_CALLER):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # with the run, what it has started ends
+                    os.kill(_process_of(pid), signal.SIGKILL)
             elif answer is Answer.CUT_SHORT:
                 value, flags = call.cut_short(), 0
             elif isinstance(answer, int):
@@ -234,6 +235,14 @@ def _path_of(pid: int, file: _File, arguments: list[int]) -> str:
     except OSError as error:  # a bad descriptor or address, or killed meanwhile
         assert error.errno in (errno.ENOENT, errno.EIO, errno.ESRCH), error
         return ""
+
+
+def _process_of(thread: int) -> int:
+    """Raises ProcessLookupError."""
+    try:
+        return int(Path(f"/proc/{thread}/status").read_text().partition("Tgid:")[2].split()[0])
+    except FileNotFoundError as error:
+        raise ProcessLookupError from error
 
 
 def _memory(pid: int, address: int, size: int) -> bytes:

@@ -139,7 +139,7 @@ def _state(path: Path) -> str:
     return f"{mode} {hashlib.sha256(data).hexdigest()}"
 
 
-def _without_moments(value: Any) -> Any:  # noqa: ANN401  # json's
+def _without_moments(value: Any) -> Any:  # json's
     if isinstance(value, dict):
         return {name: _without_moments(each) for name, each in value.items() if name not in ("deployed", "stamp")}
     return value

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.farms import Farm, Work
+from tests.faults.power import mounts_of_its_own
 from tests.machine import PATH, mounted, need_programs
 
 Prepare = Callable[[type[Work]], Work]
@@ -19,7 +20,7 @@ def ground(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         yield tmp_path
         return
-    with mounted("none", tmp_path / "ground", "-t", "tmpfs", "-o", "size=1g,mode=700") as folder:
+    with mounts_of_its_own(), mounted("none", tmp_path / "ground", "-t", "tmpfs", "-o", "size=1g,mode=700") as folder:
         yield folder
 
 

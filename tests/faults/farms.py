@@ -70,11 +70,8 @@ mkdir -p "$made"
 cp "$made/$guest.$kind" "$file" && cp "$made/$guest.$kind.pub" "$file.pub"
 """
 
-_UNIMPORTANT = re.compile(r"build/(logs(/.*)?|state\.(db|db-wal|db-shm|lock))|images/\.locks(/.*)?")
-"""What is not there after each run, and need not be."""
-
-_CACHED = re.compile(r"build/catalogue/[^.].*")
-"""What only has to be there: it saves time, and is looked through before it is used."""
+_UNIMPORTANT = re.compile(r"build/(logs(/.*)?|catalogue/[^.].*|state\.(db|db-wal|db-shm|lock))|images/\.locks(/.*)?")
+"""What is not the same after each run, and need not be: it tells people something, saves time, or is doit's record."""
 
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{6}")
 
@@ -121,11 +118,7 @@ class Farm:
     def tree(self) -> Tree:
         """All that is in the farm, but for logs, locks and doit's records."""
         found = ((str(path.relative_to(self.folder)), path) for path in sorted(self.folder.rglob("*")))
-        return {
-            _MOMENT.sub("DATE", name): "cached" if _CACHED.fullmatch(name) else _state(path)
-            for name, path in found
-            if not _UNIMPORTANT.fullmatch(name)
-        }
+        return {_MOMENT.sub("DATE", name): _state(path) for name, path in found if not _UNIMPORTANT.fullmatch(name)}
 
 
 def _state(path: Path) -> str:

@@ -5,13 +5,18 @@ in the middle of a run, is what the disk would have after a power failure at tha
 is missing. It takes what was written as kept, whether it was flushed or not: a disk whose cache forgets is not tried.
 """
 
+import ctypes
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.machine import mounted, run
+from tests.machine import mounted, need_root, run
 
 MIB = 1 << 20
+
+_CLONE_NEWNS = 0x00020000
+"""A namespace of mounts, of linux/sched.h."""
 
 MAKERS = {"ext4": ["mkfs.ext4", "-q"], "xfs": ["mkfs.xfs", "-q"], "btrfs": ["mkfs.btrfs", "-q"]}
 
@@ -60,3 +65,22 @@ def reflinking(folder: Path, size: int = 2048 * MIB) -> Iterator[Path]:
             yield store
     finally:
         run("umount", "--lazy", memory)  # the kernel lets go of a loop device's file some time after it was unmounted
+
+
+@contextmanager
+def mounts_of_its_own() -> Iterator[None]:
+    """Have what this thread and its programs mount in the block be gone after it, and also when they are killed."""
+    need_root()
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder = Path.cwd()
+    namespace = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    try:
+        assert libc.unshare(_CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+        try:
+            run("mount", "--make-rprivate", "/")
+            yield
+        finally:
+            assert libc.setns(namespace, _CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+            os.chdir(folder)  # setns(2) goes to the root of the namespace
+    finally:
+        os.close(namespace)

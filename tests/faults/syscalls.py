@@ -231,7 +231,7 @@ def _path_of(pid: int, file: _File, arguments: list[int]) -> str:
             return path
         folder = _AT_FDCWD if file.folder is None else ctypes.c_int(arguments[file.folder]).value
         place = f"/proc/{pid}/cwd" if folder == _AT_FDCWD else f"/proc/{pid}/fd/{folder}"
-        return f"{os.readlink(place)}/{path}"  # noqa: PTH115
+        return os.path.normpath(f"{os.readlink(place)}/{path}")  # noqa: PTH115
     except OSError as error:  # a bad descriptor or address, or killed meanwhile
         if error.errno not in (errno.ENOENT, errno.EIO, errno.ESRCH):
             raise

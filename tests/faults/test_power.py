@@ -7,12 +7,12 @@ import pytest
 from tests.faults import farms
 from tests.faults.farms import Farm, Work
 from tests.faults.moments import Failures, by_chance
-from tests.faults.power import Disk, reflinking
+from tests.faults.power import Disk, mounts_of_its_own, reflinking
 from tests.faults.syscalls import Answer, Call
-from tests.machine import PATH, need_programs, need_root, run
+from tests.machine import PATH, need_programs, run
 
 SEED = 20
-CUTS = 32
+CUTS = 34
 
 
 @pytest.mark.power
@@ -31,11 +31,10 @@ CUTS = 32
     ],
 )
 def test_power_cuts(kind: type[Work], filesystem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need_root()
     need_programs("mkfs.xfs", "mkfs.btrfs", "grub-mkimage", "qemu-img")
     monkeypatch.setenv("PATH", PATH)
     work = kind(Farm(tmp_path / "disk/farm", tmp_path / "tools"))
-    with reflinking(tmp_path) as store:
+    with mounts_of_its_own(), reflinking(tmp_path) as store:
         disk = Disk(store, tmp_path / "disk", filesystem)
         with disk.mounted():
             work.prepare()
@@ -57,4 +56,4 @@ def test_power_cuts(kind: type[Work], filesystem: str, tmp_path: Path, monkeypat
             with failures.noted(f"cut before call {call.number} of {total}, {call}"), disk.mounted(contents):
                 work.assert_nothing_half_written()
                 work.complete()
-        failures.judge(CUTS - 2)
+        failures.judge(30)

@@ -207,7 +207,8 @@ def _answer_all(notify: int, process: subprocess.Popen[bytes], below: str, meet:
             if answer in (Answer.KILL, Answer.KILL_CALLER):
                 with suppress(ProcessLookupError):  # with the run, what it has started ends
                     os.kill(_process_of(pid), signal.SIGKILL)
-            elif answer is Answer.CUT_SHORT:
+                continue  # with an answer, the call might still be done
+            if answer is Answer.CUT_SHORT:
                 value, flags = call.cut_short(), 0
             elif isinstance(answer, int):
                 error, flags = -answer, 0

@@ -39,7 +39,7 @@ def tool_killed(_: Call) -> Answer:
 Choose = Callable[[Call], Answer | int | None]
 
 _CAUSES = {
-    errno.EIO: "Input/output error|disk I/O error|os error 5",
+    errno.EIO: "Input/output error|disk I/O error|readonly database|unable to open database",
     errno.ENOSPC: "disk is full|No space left on device",
 }
 

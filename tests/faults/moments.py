@@ -1,5 +1,6 @@
 """Moments of a run at which something goes wrong, by the numbers of its system calls; all are tried, then judged."""
 
+import errno
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,10 @@ def by_chance(seed: int, total: int, count: int) -> list[int]:
 
 
 class Moment:
-    """The call of a run that has this number, and what is to become of it. `call` is that call once it has come."""
+    """The call of a run that has this number, and what is to become of it. `call` is that call once it has come.
+
+    An error stays: calls of the same kind on the same file fail from then on.
+    """
 
     def __init__(self, number: int, answer: Answer | int) -> None:
         self.number = number
@@ -24,13 +28,17 @@ class Moment:
 
     def meet(self, call: Call) -> Answer | int:
         """What a run is to be told: see syscalls.run()."""
-        if call.number != self.number:
-            return Answer.GO_ON
-        self.call = call
-        return self.answer
+        if call.number == self.number:
+            self.call = call
+            return self.answer
+        stays = (
+            self.call and isinstance(self.answer, int) and (call.name, call.path) == (self.call.name, self.call.path)
+        )
+        return self.answer if stays else Answer.GO_ON
 
     def __str__(self) -> str:
-        return f"{self.answer} at call {self.number}, {self.call}"
+        what = errno.errorcode[self.answer] if isinstance(self.answer, int) else self.answer.name
+        return f"{what} at call {self.number}, {self.call}"
 
 
 class Failures:

@@ -94,7 +94,7 @@ def test_each_call_fails(kind: type[Work], choose: Choose, every: int, prepare: 
 
 @pytest.mark.parametrize(
     ("kind", "choose", "every"),
-    [(farms.Build, broken, 120), (farms.Deploy, full, 60), (farms.Resize, broken, 60), (farms.Retire, tool_killed, 30)],
+    [(farms.Build, broken, 150), (farms.Deploy, full, 80), (farms.Resize, tool_killed, 150)],
 )
 def test_some_calls_fail(kind: type[Work], choose: Choose, every: int, prepare: Prepare) -> None:
     fail(prepare(kind), choose, every=every)

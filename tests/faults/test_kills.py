@@ -15,9 +15,9 @@ KINDS = [
     for kind, few, many in [
         (farms.Build, 4, 70),
         (farms.BuildByTwo, 4, 70),
-        (farms.Deploy, 4, 40),
+        (farms.Deploy, 4, 50),
         (farms.Resize, 4, 60),
-        (farms.ResizeByTwo, 2, 30),
+        (farms.ResizeByTwo, 1, 30),
         (farms.Retire, 2, 30),
     ]
 ]

@@ -167,11 +167,12 @@ def run(argv: Sequence[str | Path], *, folder: Path, environment: Mapping[str, s
         ) as process:
             theirs.close()
             try:
-                _, (notify,), _, _ = socket.recv_fds(ours, 1, 1)
+                _, received, _, _ = socket.recv_fds(ours, 1, 1)
+                assert received, f"the kernel takes no filter: exit code {process.wait()}"
                 try:
-                    count = _answer_all(notify, process, str(below), meet)
+                    count = _answer_all(received[0], process, str(below), meet)
                 finally:
-                    os.close(notify)
+                    os.close(received[0])
                 code = process.wait()
             finally:
                 process.kill()

@@ -3,6 +3,7 @@
 # make unit     runs the tests of single modules: some seconds
 # make test-xen runs built guests under the real Xen hypervisor, in emulation: some minutes
 # make test-selinux boots a Debian that enforces its SELinux policy: some minutes
+# make test-power interrupts builds, deploys and resizes by power cuts, faults and kills: many minutes, better as root
 # make fuzz     tries generated input for some minutes
 # make setup    only sets up
 # make lint     only checks style and types
@@ -46,6 +47,7 @@ TEST_PACKAGES = \
     isc-dhcp-server:dhcpd \
     libc6-dev:/usr/include/stdio.h \
     libguestfs-xfs:/usr/lib/x86_64-linux-gnu/guestfs/supermin.d/zz-packages-xfs \
+    libseccomp2:/usr/lib/x86_64-linux-gnu/libseccomp.so.2 \
     libvirt-clients:virsh \
     libvirt-daemon:libvirtd \
     libvirt-daemon-driver-qemu:/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so \
@@ -78,7 +80,7 @@ STAMP = .venv/set-up
 PIP_INSTALL = .venv/bin/python -m pip --disable-pip-version-check install
 
 .DELETE_ON_ERROR:
-.PHONY: all setup packages test unit test-xen test-selinux fuzz lint docs lock
+.PHONY: all setup packages test unit test-xen test-selinux test-power test-pythons coverage fuzz lint docs lock
 
 all: setup
 	.venv/bin/doit
@@ -89,13 +91,16 @@ test: lint
 	.venv/bin/python -m pytest -n auto --no-loadscope-reorder --max-worker-restart=0 --durations=20 $(PYTEST_FLAGS)
 
 unit: setup
-	.venv/bin/python -m pytest -n auto -q $(PYTEST_FLAGS) tests/unit tests/test_architecture.py
+	.venv/bin/python -m pytest -n auto -q -m unit $(PYTEST_FLAGS)
 
 test-xen: setup
 	.venv/bin/python -m pytest -m xen -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/xen
 
 test-selinux: setup
 	.venv/bin/python -m pytest -m selinux -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/boot/test_selinux.py
+
+test-power: setup
+	.venv/bin/python -m pytest -m power -n auto -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/faults
 
 fuzz: setup
 	.venv/bin/python -m pytest -m hypothesis -o faulthandler_timeout=0 --hypothesis-profile=fuzz $(PYTEST_FLAGS)
@@ -111,7 +116,7 @@ docs: setup
 setup: $(STAMP)
 
 packages:
-	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test unit test-xen test-selinux fuzz,$(MAKECMDGOALS)),$(TEST_PACKAGES))
+	@sh setup/packages.sh $(PYTHON) $(BUILD_PACKAGES) $(if $(filter test unit test-xen test-selinux test-power fuzz coverage,$(MAKECMDGOALS)),$(TEST_PACKAGES))
 
 # A .venv works for one Python in one place. The stamp says for which, and is there only while the .venv is whole.
 export VENV_FOR := $(shell $(PYTHON) -c 'import os, sys; print(sys.version[:4], os.getcwd())' 2>/dev/null)

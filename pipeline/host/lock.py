@@ -1,5 +1,6 @@
 """Locks on a folder or a guest: one process at a time changes what is there."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -25,8 +26,12 @@ def acquire(path: Path) -> int | str:
         holder = _holder(descriptor)
         os.close(descriptor)
         return holder
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BaseException:  # on a full disk the lock could not be had again
+        release(descriptor)
+        raise
     return descriptor
 
 
@@ -55,7 +60,9 @@ def locked(store: Path, guest: str) -> Iterator[None]:
         (store / FOLDER).mkdir(mode=0o700, exist_ok=True)
         lock = acquire(store / FOLDER / f"{guest}.lock")
     except OSError as error:
-        raise HostError(f"{store}: guest '{guest}' cannot be locked: {error.strerror}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else error.strerror
+        raise HostError(f"{store}: guest '{guest}' cannot be locked: {reason}") from error
     if isinstance(lock, str):
         raise _at_work(store, guest, lock)
     try:

@@ -45,7 +45,7 @@ COMMANDS = {
 _ALL = """
 import io, sys
 from contextlib import redirect_stdout
-from pipeline.doit_glue.main import carry_out
+from pipeline.engine.run.main import carry_out
 commands = sys.argv[1:]
 sys.argv = ["doit"]
 for words in commands:

@@ -133,7 +133,7 @@ def test_configurations_that_make_no_sense(
     assert (end.value.code, error[: len(message)], error.count("\n")) == (2, message, 1)
 
 
-BUG = "import pipeline.model.sizes\npipeline.farm.units.format_size(None)\n"
+BUG = "import pipeline.model.sizes\npipeline.model.sizes.format_size(None)\n"
 
 
 def test_a_bug_says_where_to_report_it(workshop: Workshop) -> None:

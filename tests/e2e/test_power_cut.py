@@ -15,7 +15,7 @@ from tests.e2e.test_touched import EVERYTHING, ROOT_DISK, write
 SAVES = """
 import shutil
 from pathlib import Path
-from pipeline.doit_glue.state import State
+from pipeline.engine.state.state import State
 announce = State._announce
 def announced(state):
     announce(state)

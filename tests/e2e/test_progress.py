@@ -77,7 +77,7 @@ def test_a_failure_is_in_its_log_and_in_the_timeline(workshop: Workshop) -> None
 
 def test_an_error_of_our_own_is_one_line_and_its_traceback_is_in_the_log(workshop: Workshop) -> None:
     dodo = workshop.folder / "dodo.py"
-    dodo.write_text(f"from pipeline.image import swap\nswap.build = lambda *_, **__: 1 / 0\n{dodo.read_text()}")
+    dodo.write_text(f"from pipeline.image.disk import swap\nswap.build = lambda *_, **__: 1 / 0\n{dodo.read_text()}")
     run = workshop.doit("swap:deb01", check=False)
     assert run.code == 2
     assert "x  swap:deb01: an error of Guestfarm's own: ZeroDivisionError: division by zero\n" in run.output

@@ -65,7 +65,7 @@ EVERYTHING = 20
 
 DIES_AFTER_ROOT = """
 import os
-from pipeline.doit_glue.state import State
+from pipeline.engine.state.state import State
 State.set = lambda *_: os.kill(os.getpid(), 9)
 """
 """At the end of a dodo.py: killed when the first task that was built is to be put on record."""

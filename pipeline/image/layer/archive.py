@@ -119,6 +119,9 @@ class _Metered:
     def tell(self) -> int:
         return self._file.tell()
 
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
 
 class _Xz(io.RawIOBase):
     """What an xz file has in it. LZMAFile of Python has no limit of memory."""

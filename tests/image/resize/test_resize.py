@@ -150,7 +150,7 @@ SAVING = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from pipeline.image import overwritten
+from pipeline.image.resize import overwritten
 def save(number):
     for time in range(20):
         overwritten.save(Path(sys.argv[1]), int(sys.argv[2]), Path(f"{sys.argv[1]}.{number}.{time}"))
@@ -402,7 +402,7 @@ class TestKilled:
 import sys
 from pathlib import Path
 from pipeline.image import resize
-from pipeline.image.resizing import Content, Disk
+from pipeline.image.resize.apply import Content, Disk
 disk = Disk(image=Path(sys.argv[1]), size=int(sys.argv[2]), allocate=False, content=Content.FILE_SYSTEM)
 resize.plan(disk, shrink=True).carry_out()
 """

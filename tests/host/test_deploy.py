@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import HostError, ImageError
-from pipeline.host import lock
+from pipeline.host import lifecycle, lock
 from pipeline.host.built import Built
 from pipeline.host.deploy import deploy, redeploy, room
+from pipeline.host.receipt import Inside, digest
 from pipeline.host.staging import Owner
 from pipeline.host.store import Store
 from pipeline.image.files import sparse
+from pipeline.model.identity import root_uuid
+from tests.image import images
 from tests.machine import need_root
 from tests.toolstacks import Toolstacks
 
@@ -445,6 +448,166 @@ def test_killed_and_then_another_build(small_disk: Path, store: Store, built: Bu
         }
         assert not [name for name in now if name.startswith(".")]
     assert settled, "no run was killed between a file and its record"
+
+
+def receipt_of(place: Path) -> str:
+    """The receipt as its text, but for times and inodes."""
+    return json.dumps(json.loads((place / "deployed.json").read_text(), object_hook=_without_moments), indent=2)
+
+
+def _without_moments(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name not in ("deployed", "stamp")}
+
+
+def put_back(store: Store, files: Mapping[str, bytes]) -> None:
+    """Have deb01 in the store with these files, and nothing else."""
+    shutil.rmtree(store.folder)
+    store.place("deb01").mkdir(parents=True)
+    for name, data in files.items():
+        (store.place("deb01") / name).write_bytes(data)
+
+
+def grown(built: Built) -> Built:
+    """The next build: two disks and a configuration more, one less, one other, and another kernel."""
+    folder = next(iter(built.disks)).parent
+    files = {"zz.img": b"data", "aa.img": b"more", "raw.img": b"raw", "deb01.xml": b"<domain/>", "deb01.cfg": b"new"}
+    new = rebuild(built, {**NEW_KERNEL, **files})
+    uuids = {"root.img": "1", "swap.img": "2", "zz.img": "3", "aa.img": "4"}
+    return replace(
+        new,
+        disks={**built.disks, **{folder / name: {"size": name} for name in ("zz.img", "aa.img", "raw.img")}},
+        configs=(folder / "deb01.cfg", folder / "deb01.xml"),
+        inside=Inside(uuids=uuids, mounts={"swap.img": "2"}),
+    )
+
+
+@pytest.mark.parametrize("of", ["this version", "an earlier version", "nobody"])
+def test_killed_at_each_step_the_receipt_becomes_the_same(of: str, small_disk: Path, built: Built) -> None:
+    store = Store(small_disk / "images", "tiny")
+    store.prepare()
+    built = replace(built, inside=Inside(uuids={"root.img": "1", "swap.img": "2"}, mounts={"swap.img": "2"}))
+    deploy(store, built, None)
+    place = store.place("deb01")
+    old = contents(place)
+    if of == "an earlier version":
+        fields = json.loads(old["deployed.json"])
+        fields["disks"]["root.img"]["root UUID"] = digest(str(root_uuid("tiny", "deb01")))
+        del fields["farm"], fields["guest"], fields["inside"], fields["begun"]
+        old["deployed.json"] = json.dumps(fields).encode()
+    elif of == "nobody":
+        del old["deployed.json"], old["swap.img"]
+        handmade = images.handmade(small_disk / "by-hand", size=1 << 20)
+        old["root.img"] = handmade.read_bytes()
+        handmade.unlink()
+    new = grown(built)
+    function = partial(deploy, store, new, None, adopt=of == "nobody")
+    put_back(store, old)
+    function()
+    wanted, number, killed, begun = receipt_of(place), 0, True, 0
+    assert '"zz.img": "3"' in wanted
+    while killed:
+        put_back(store, old)
+        number += 1
+        killed = killed_at(number, store, function)
+        if killed:
+            found = contents(place).get("deployed.json")
+            begun += found is not None and json.loads(found).get("begun") is not None
+            assert function().failed == []
+        assert receipt_of(place) == wanted
+    assert begun > 10
+    assert '"begun": null' in wanted
+
+
+def test_killed_by_an_earlier_version_whose_receipt_does_not_name_uuids(store: Store, built: Built) -> None:
+    deploy(store, replace(built, inside=Inside(uuids={"root.img": "1"})), None)
+    data = next(iter(built.disks)).with_name("data.img")
+    images.handmade(data, "-U", str(root_uuid("tiny", "deb01")), size=1 << 20)
+    place = store.place("deb01")
+    shutil.copy(data, place / "data.img")
+    fields = json.loads((place / "deployed.json").read_text())
+    fields["begun"] = {"disks": {"data.img": {"size": "1"}}, "boot": {}, "configs": {}}
+    (place / "deployed.json").unlink()
+    (place / "deployed.json").write_text(json.dumps(fields))
+    deploy(store, built, None)
+    receipt = store.get("deb01").receipt
+    assert receipt is not None
+    assert receipt.inside is not None
+    assert receipt.inside.uuids == {"root.img": "1", "data.img": str(root_uuid("tiny", "deb01"))}
+
+
+MIXED = {"vmlinuz": NEW_KERNEL["vmlinuz"], "initrd.img": FILES["initrd.img"]}
+
+
+@pytest.fixture
+def mixed(store: Store, built: Built) -> Built:
+    """The build of which a deploy was killed when the new kernel was there and the new initrd was not."""
+    place = store.place("deb01")
+    built = rebuild(built, {"deb01.cfg": f'name = "deb01"\nkernel = "{place}/vmlinuz"\n'.encode()})
+    deploy(store, built, None)
+    old = contents(place)
+    new, number = rebuild(built, NEW_KERNEL), 0
+    while {name: (place / name).read_bytes() for name in MIXED} != MIXED:
+        put_back(store, old)
+        number += 1
+        assert killed_at(number, store, partial(deploy, store, new, None)), "they never were mixed"
+    return new
+
+
+def start(store: Store) -> None:
+    lifecycle.start(store, "deb01", ["xen"], lambda _: None)
+
+
+def test_a_mixed_pair_is_not_started_and_the_next_deploy_completes_it(store: Store, mixed: Built) -> None:
+    told = r"initrd.img and vmlinuz are of two builds, since a deploy was interrupted; finish that first: doit deploy d"
+    with pytest.raises(HostError, match=told):
+        start(store)
+    assert deploy(store, mixed, None).done == ["initrd.img installed"]
+    assert {name: (store.place("deb01") / name).read_bytes() for name in NEW_KERNEL} == NEW_KERNEL
+    start(store)
+
+
+@pytest.mark.parametrize("why", ["other modules", "a fault"])
+def test_a_mixed_pair_that_cannot_be_completed_is_told_each_time(why: str, store: Store, mixed: Built) -> None:
+    place = store.place("deb01")
+    old_initrd = (place / "initrd.img").read_bytes()
+    if why == "other modules":
+        later = rebuild(mixed, {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3"}, modules="master 2")
+    else:
+        images.handmade(place / "other", size=1 << 20).rename(place / "root.img")
+        later = replace(mixed, looks_for=str(root_uuid("tiny", "deb01")))
+    for _ in range(2):
+        (told,) = [line for line in deploy(store, later, None).failed if "builds" in line]
+        assert told == (
+            "initrd.img and vmlinuz are of two builds, since a deploy was interrupted: it may not boot; "
+            "put back those of one build, or start anew: doit redeploy deb01"
+        )
+        with pytest.raises(HostError, match="are of two builds"):
+            start(store)
+    (place / "vmlinuz").write_bytes(FILES["vmlinuz"])
+    assert (place / "initrd.img").read_bytes() == old_initrd
+    assert not [line for line in deploy(store, later, None).failed if "builds" in line]
+    start(store)
+
+
+def test_a_mixed_pair_on_which_the_next_deploy_is_killed_too(store: Store, mixed: Built) -> None:
+    place = store.place("deb01")
+    old = contents(place)
+    last = rebuild(mixed, {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3"})
+    wanted = {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3"}
+    number, killed, seen = 0, True, 0
+    while killed:
+        put_back(store, old)
+        number += 1
+        killed = killed_at(number, store, partial(deploy, store, last, None))
+        now = {name: (place / name).read_bytes() for name in wanted}
+        if now != wanted:
+            seen += now != MIXED
+            with pytest.raises(HostError, match="are of two builds"):
+                start(store)
+        assert deploy(store, last, None).failed == []
+        assert {name: (place / name).read_bytes() for name in wanted} == wanted
+    assert seen
+    start(store)
 
 
 @pytest.mark.parametrize("free", [0, 4, 8, 12, 16, 24])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import HostError, ImageError
-from pipeline.host import lifecycle, lock
+from pipeline.host import lifecycle, lock, retired
 from pipeline.host.built import Built
 from pipeline.host.deploy import deploy, redeploy, room
 from pipeline.host.receipt import Inside, digest
@@ -286,6 +286,64 @@ def test_a_guest_that_is_not_down_is_not_redeployed(store: Store, built: Built) 
         redeploy(store, built, None)
     assert contents(store.place("deb01")) == before
     assert sorted(path.name for path in store.folder.iterdir()) == [".locks", "deb01"]
+
+
+@pytest.fixture
+def toolstacks(store: Store) -> Toolstacks:
+    """Those of a host that has virsh, too, whose daemon does not run."""
+    found = Toolstacks(store.folder.parent / "bin")
+    found.install("virsh")
+    found.fail("virsh", "error: failed to connect to the hypervisor")
+    return found
+
+
+def test_a_toolstack_that_the_guest_is_not_for_keeps_none_from_new_disks(
+    store: Store, built: Built, toolstacks: Toolstacks
+) -> None:
+    """What the list has tells that where the folder has lost its configurations, and these do where it has no disk."""
+    built = replace(built, hypervisors=("xen",))
+    place = store.place("deb01")
+    for lost in (("deb01.cfg",), ("root.img", "swap.img")):
+        deploy(store, built, None)
+        for name in lost:
+            (place / name).unlink()
+        toolstacks.set("xl", "deb01", "r-----")
+        with pytest.raises(HostError, match="is not down: xl says that it is running"):
+            redeploy(store, built, None)
+        toolstacks.remove("xl", "deb01")
+        assert redeploy(store, built, None) is not None
+
+
+@pytest.mark.parametrize("why", ["nothing tells", "libvirt", "was for libvirt", "of another farm"])
+def test_a_toolstack_that_the_guest_may_be_under_must_tell(
+    why: str, store: Store, built: Built, toolstacks: Toolstacks
+) -> None:
+    deploy(store, built, None)
+    place = store.place("deb01")
+    (place / "deb01.cfg").unlink()
+    if why == "was for libvirt":
+        (place / "deb01.xml.bak").touch()
+    hypervisors = {"nothing tells": (), "libvirt": ("xen", "libvirt")}.get(why, ("xen",))
+    with pytest.raises(HostError, match="whether guest 'deb01' is down cannot be told: virsh"):
+        redeploy(store, replace(built, hypervisors=hypervisors), None, foreign=why == "of another farm")
+    assert (place / "root.img").exists()
+    assert [path.name for path in store.folder.glob("deb01*")] == ["deb01"]
+
+
+def test_one_that_left_the_list_is_retired_by_what_its_folder_has(
+    store: Store, built: Built, toolstacks: Toolstacks
+) -> None:
+    place = store.place("deb01")
+    for disks in (("root.img", "swap.img"), ()):
+        deploy(store, built, None)
+        for name in disks:
+            (place / name).unlink()
+        assert retired.retire(store, "deb01").is_dir()
+    deploy(store, built, None)
+    (place / "deb01.cfg").unlink()
+    with pytest.raises(HostError, match="whether guest 'deb01' is down cannot be told: virsh"):
+        retired.retire(store, "deb01")
+    assert place.is_dir()
 
 
 def test_a_disk_in_use_is_not_deployed(store: Store, built: Built) -> None:

@@ -46,9 +46,9 @@ def check_down(
 ) -> None:
     """Raise HostError or ImageError unless it is certain that `guest` does not run, and nobody has `files` open.
 
-    The toolstacks are asked that it can be under, see of_guest(): by the configurations beside `files`, its disks, and in
-    its `folder`, which may have lost them; and by `hypervisors`, which the list has for it. What they said already when
-    `domains` asked them is not asked again.
+    The toolstacks are asked that it can be under, see of_guest(): by the configurations beside `files`, its disks, and
+    in its `folder`, where there may be no disks; and by `hypervisors`, which the list has for it. What they said
+    already when `domains` asked them is not asked again.
     """
     disks = list(files)
     folders = {disk.parent for disk in disks} | ({folder} if folder else set())

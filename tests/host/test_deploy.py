@@ -303,7 +303,7 @@ def test_a_toolstack_that_the_guest_is_not_for_keeps_none_from_new_disks(
     """What the list has tells that where the folder has lost its configurations, and these do where it has no disk."""
     built = replace(built, hypervisors=("xen",))
     place = store.place("deb01")
-    for lost in (("deb01.cfg",), ("root.img", "swap.img")):
+    for lost in (("deb01.cfg", "deb01.qemu.sh"), ("root.img", "swap.img")):
         deploy(store, built, None)
         for name in lost:
             (place / name).unlink()
@@ -320,7 +320,8 @@ def test_a_toolstack_that_the_guest_may_be_under_must_tell(
 ) -> None:
     deploy(store, built, None)
     place = store.place("deb01")
-    (place / "deb01.cfg").unlink()
+    for name in ("deb01.cfg", "deb01.qemu.sh"):
+        (place / name).unlink()
     if why == "was for libvirt":
         (place / "deb01.xml.bak").touch()
     hypervisors = {"nothing tells": (), "libvirt": ("xen", "libvirt")}.get(why, ("xen",))
@@ -340,7 +341,8 @@ def test_one_that_left_the_list_is_retired_by_what_its_folder_has(
             (place / name).unlink()
         assert retired.retire(store, "deb01").is_dir()
     deploy(store, built, None)
-    (place / "deb01.cfg").unlink()
+    for name in ("deb01.cfg", "deb01.qemu.sh"):
+        (place / name).unlink()
     with pytest.raises(HostError, match="whether guest 'deb01' is down cannot be told: virsh"):
         retired.retire(store, "deb01")
     assert place.is_dir()

@@ -402,7 +402,7 @@ class TestKilled:
 import sys
 from pathlib import Path
 from pipeline.image import resize
-from pipeline.image.resizing import Content, Disk
+from pipeline.image.resize.apply import Content, Disk
 disk = Disk(image=Path(sys.argv[1]), size=int(sys.argv[2]), allocate=False, content=Content.FILE_SYSTEM)
 resize.plan(disk, shrink=True).carry_out()
 """

@@ -150,7 +150,7 @@ SAVING = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from pipeline.image import overwritten
+from pipeline.image.resize import overwritten
 def save(number):
     for time in range(20):
         overwritten.save(Path(sys.argv[1]), int(sys.argv[2]), Path(f"{sys.argv[1]}.{number}.{time}"))

@@ -1,5 +1,6 @@
 """The one place that starts programs: argument lists only, never a shell, and a clean environment."""
 
+import errno
 import os
 import shlex
 import shutil
@@ -23,8 +24,15 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PATIENCE = 10
 """Seconds that an interrupted program has to clean up: mmdebstrap removes a whole tree."""
 
-_STDERR_SHOWN = 20
-"""How many of a failed program's last lines the user gets to see."""
+_SHOWN = 20
+"""How many of a failed program's last lines the user gets to see. Where it used both outputs, each has a half at least:
+e2fsck tells the cause on the standard output, and what to do on the other."""
+
+_LONGEST = 400
+"""How many characters of each of these lines."""
+
+_CAUSES = tuple(map(os.strerror, (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOMEM)))
+"""What programs print, with LC_ALL=C, when it is not their fault, but that of the machine."""
 
 
 class Log(Protocol):
@@ -88,7 +96,7 @@ def run(
             raise
     _write_log(argv, process.returncode, stdout + stderr)
     if process.returncode not in codes:
-        raise ProcessError(_failure(name, process.returncode, stderr or stdout))
+        raise ProcessError(_failure(name, process.returncode, stdout, stderr))
     return Completed(process.returncode, stdout, stderr)
 
 
@@ -267,7 +275,16 @@ def _end(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _failure(name: str, code: int, output: str) -> str:
+def _failure(name: str, code: int, *outputs: str) -> str:
+    """How a program ended, the cause if that is the machine, and the last lines of its outputs, if there are any."""
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
-    lines = [line for line in output.splitlines() if line.strip()][-_STDERR_SHOWN:]
-    return "\n  ".join([f"{name} {how}" + (":" if lines else ""), *lines])
+    cause = next((each for each in _CAUSES if any(each in output for output in outputs)), "")
+    said = [[line for line in output.splitlines() if line.strip()] for output in outputs]
+    said = [lines for lines in said if lines]
+    counts = [max(_SHOWN // len(said), _SHOWN - sum(map(len, said)) + len(lines)) for lines in said]
+    shown = [_cut(line) for lines, count in zip(said, counts, strict=True) for line in lines[-count:]]
+    return "\n  ".join([f"{name} {how}" + (f": {cause}" if cause else ":" if shown else ""), *shown])
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

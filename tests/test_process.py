@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 
@@ -89,6 +90,16 @@ FAILURES = {
     "code": ("echo broken >&2; exit 4", "sh failed with exit code 4:\n  broken"),
     "nothing said": ("exit 4", "sh failed with exit code 4"),
     "said on the other output": ("echo broken; exit 1", "sh failed with exit code 1:\n  broken"),
+    "said on both": ("echo broken; echo mend it >&2; exit 4", "sh failed with exit code 4:\n  broken\n  mend it"),
+    "the disk's fault": (
+        "echo 'i: Error writing: Input/output error'; echo 'RUN fsck MANUALLY' >&2; exit 4",
+        "sh failed with exit code 4: Input/output error\n  i: Error writing: Input/output error\n  RUN fsck MANUALLY",
+    ),
+    "the cause is far above": (
+        "echo 'write: No space left on device' >&2; seq 20 >&2; exit 1",
+        "\n  ".join(["sh failed with exit code 1: No space left on device", *map(str, range(1, 21))]),
+    ),
+    "a long line": ("printf %01000d 7; exit 1", f"sh failed with exit code 1:\n  {'0' * 400}..."),
     "signal": ("kill -KILL $$", "sh was ended by SIGKILL"),
     "blank lines": ("printf 'a\\n\\n  \\nb\\n' >&2; exit 1", "sh failed with exit code 1:\n  a\n  b"),
 }
@@ -101,13 +112,20 @@ def test_failures(script: str, message: str) -> None:
     assert caught.value.message == message
 
 
-def test_only_the_last_lines_of_much_are_shown() -> None:
+MUCH = {
+    "seq 1000 >&2": range(981, 1001),
+    "seq 1000": range(981, 1001),
+    "seq 1000; seq 2000 >&2": [*range(991, 1001), *range(1991, 2001)],
+    "seq 1000; seq 2000 2002 >&2": [*range(984, 1001), *range(2000, 2003)],
+    "seq 3; seq 1000 >&2": [*range(1, 4), *range(984, 1001)],
+}
+
+
+@pytest.mark.parametrize(("script", "shown"), MUCH.items(), ids=MUCH)
+def test_only_the_last_lines_of_much_are_shown(script: str, shown: Sequence[int]) -> None:
     with pytest.raises(ProcessError) as caught:
-        shell("seq 1000 >&2; exit 1")
-    assert caught.value.message.splitlines() == [
-        "sh failed with exit code 1:",
-        *(f"  {number}" for number in range(981, 1001)),
-    ]
+        shell(f"{script}; exit 1")
+    assert caught.value.message.splitlines() == ["sh failed with exit code 1:", *(f"  {number}" for number in shown)]
 
 
 def test_missing_program() -> None:

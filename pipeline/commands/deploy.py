@@ -255,7 +255,7 @@ class Redeploy(_Installs):
             try:
                 there = self.store.find(guest.name)
                 if there is not None:
-                    deploy.check_redeployable(self.store, there, foreign=foreign)
+                    deploy.check_redeployable(self.store, there, foreign=foreign, hypervisors=guest.hypervisors)
             except GuestfarmError as error:
                 problems.append(f"{guest.name}: {error}")
         if problems:

@@ -28,5 +28,7 @@ class Built:
     """The UUID by which a configuration has the root file system found; None if all name it by its device."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """The bytes of each disk that the list has a size for, by file name."""
+    hypervisors: Collection[str] = ()
+    """Those that the list has for the guest, by name."""
     sized: Collection[str] = ()
     """The names of the configurations that name sizes of disks."""

@@ -1,7 +1,7 @@
 """Deploying: what the build has of a guest goes to the image store, and no disk that is there is ever touched."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,14 +60,22 @@ def check_deployable(store: Store, there: Deployed, *, adopt: bool) -> Receipt |
     return known
 
 
-def check_redeployable(store: Store, there: Deployed, *, foreign: bool) -> None:
-    """Raise HostError or ImageError unless redeploy() may replace a guest that is there."""
+def check_redeployable(store: Store, there: Deployed, *, foreign: bool, hypervisors: Collection[str] = ()) -> None:
+    """Raise HostError or ImageError unless redeploy() may replace a guest that is there.
+
+    `hypervisors` are those that the list has for it: with its configurations, they tell what it can run under.
+    """
     if not foreign and (owner := _owner_if_known(store, there)):
         raise HostError(
             f"{there.folder} belongs to {owner}, not to guest '{there.name}' of farm '{store.farm}'",
             "look at 'farm:' and 'images:' in the list; if it may be replaced all the same, say --foreign",
         )
-    check_down(there.name, there.disks.values())
+    _check_down(there, hypervisors, foreign=foreign)
+
+
+def _check_down(there: Deployed, hypervisors: Collection[str], *, foreign: bool) -> None:
+    # What the list has for a guest does not hold for a guest of another farm that has its name.
+    check_down(there.name, there.disks.values(), () if foreign else hypervisors, folder=there.folder)
 
 
 def _owner_if_known(store: Store, there: Deployed) -> str | None:
@@ -89,13 +97,13 @@ def redeploy(store: Store, built: Built, owner: Owner | None, *, foreign: bool =
         staging.sweep(place)
         there = store.find(built.guest)
         if there is not None:
-            check_redeployable(store, there, foreign=foreign)
+            check_redeployable(store, there, foreign=foreign, hypervisors=built.hypervisors)
         with staging.draft(place) as folder:
             _fill(folder, built, owner or (owner_of(there) if there else None))
             if there is None:
                 staging.publish(folder, place)
                 return None
-            check_down(there.name, there.disks.values())
+            _check_down(there, built.hypervisors, foreign=foreign)
             aside = set_aside(store, there, REPLACED)
             try:  # killed here, there is no guest of this name, and the next try installs it
                 staging.publish(folder, place)

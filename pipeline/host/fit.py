@@ -13,8 +13,8 @@ from uuid import UUID
 from pipeline.errors import command
 from pipeline.host.built import Built
 from pipeline.host.disk_uuid import uuid_of
-from pipeline.host.receipt import Card, Inside, Receipt, contents
-from pipeline.host.store import Deployed
+from pipeline.host.receipt import Card, Inside, Receipt, contents, sha256_now
+from pipeline.host.store import Deployed, host_errors
 from pipeline.image.boot import header
 from pipeline.model.sizes import format_size
 
@@ -79,6 +79,27 @@ def is_replaced(there: Deployed, known: Receipt) -> bool:
     return recorded is not None and found is not None and recorded != found
 
 
+def mixed(there: Deployed, known: Receipt) -> Mapping[str, str]:
+    """The kernel and initrd that are there, if a run that was killed replaced one of them only: the SHA-256 by name.
+
+    Empty where they belong together, or one of them is neither the old nor the new one. Raises HostError.
+    """
+    begun = known.begun
+    if begun is None:
+        return {}
+    with host_errors(there.folder):
+        now = {
+            name: digest
+            for name in {**begun.boot, **begun.mixed}
+            if (digest := sha256_now(there.folder / name, known.boot.get(name)))
+        }
+    if begun.mixed and begun.mixed.items() <= now.items():
+        return begun.mixed
+    new = {name: digest for name, digest in now.items() if begun.boot.get(name) == digest}
+    old = {name: of.sha256 for name, of in known.boot.items() if name in begun.boot and now.get(name) == of.sha256}
+    return {**old, **new} if new and old.keys() - new.keys() else {}
+
+
 def stale(there: Deployed, known: Receipt, built: Built) -> Iterator[tuple[str, list[str]]]:
     """The deployed disks that the list would have otherwise now, each by its name, and in what. Raises HostError."""
     for path, made_from in built.disks.items():
@@ -121,6 +142,11 @@ def start_faults(there: Deployed, config: Path) -> Iterator[str]:
     boot = there.folder / BOOT
     if uuid and str(boot) in text and boot.is_file() and not header.is_for(boot, UUID(uuid)):
         yield f"{BOOT} looks for another root file system than {uuid}, which {ROOT} has; {anew}"
+    if known is not None and (names := mixed(there, known)) and any(str(there.folder / each) in text for each in names):
+        yield (
+            f"{' and '.join(sorted(names))} are of two builds, since a deploy was interrupted; "
+            f"finish that first: {command('deploy', name)}"
+        )
     inside = known.inside if known is not None else None
     if inside is None:
         return

@@ -43,7 +43,7 @@ def start(store: Store, name: str, hypervisors: Sequence[str], say: Say) -> bool
         there = store.get(name)
         toolstack, config = _toolstack(there, hypervisors or tuple(BY_HYPERVISOR))
         disks = list(there.disks.values())
-        check_down(name, disks, hypervisors)
+        check_down(name, disks, hypervisors, folder=there.folder)
         _check_finished(name, disks)
         if faults := list(fit.start_faults(there, config)):
             raise HostError(f"\n{name}: ".join(faults))

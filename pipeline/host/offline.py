@@ -37,15 +37,22 @@ def image_down(image: Path) -> Iterator[None]:
 
 
 def check_down(
-    guest: str, files: Iterable[Path], hypervisors: Collection[str] = (), domains: Domains | None = None
+    guest: str,
+    files: Iterable[Path],
+    hypervisors: Collection[str] = (),
+    domains: Domains | None = None,
+    *,
+    folder: Path | None = None,
 ) -> None:
     """Raise HostError or ImageError unless it is certain that `guest` does not run, and nobody has `files` open.
 
     The toolstacks are asked that it can be under, see of_guest(): by the configurations beside `files`, its disks, and
-    by `hypervisors`, which the list has for it. What they said already when `domains` asked them is not asked again.
+    in its `folder`, where there may be no disks; and by `hypervisors`, which the list has for it. What they said
+    already when `domains` asked them is not asked again.
     """
     disks = list(files)
-    check_stopped(guest, of_guest(guest, {disk.parent for disk in disks}, hypervisors), domains)
+    folders = {disk.parent for disk in disks} | ({folder} if folder else set())
+    check_stopped(guest, of_guest(guest, folders, hypervisors), domains)
     for disk in disks:
         check_idle(disk)
 

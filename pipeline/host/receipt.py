@@ -93,12 +93,23 @@ class Begun:
     """The SHA-256 of each, by name."""
     configs: Mapping[str, str] = field(default_factory=dict)
     """The SHA-256 of each, by name."""
+    uuids: Mapping[str, str] | None = None
+    """The UUIDs of those disks that have one, as in Inside; None in receipts of earlier versions."""
+    mixed: Mapping[str, str] = field(default_factory=dict)
+    """A kernel and an initrd of two builds that an earlier run left: the SHA-256 of each, by name."""
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Begun":
         """The one that JSON has as `fields`."""
         disks = {_file(name): _texts(inputs) for name, inputs in fields["disks"].items()}
-        return cls(disks=disks, boot=_by_file(fields["boot"]), configs=_by_file(fields["configs"]))
+        uuids = fields.get("uuids")
+        return cls(
+            disks=disks,
+            boot=_by_file(fields["boot"]),
+            configs=_by_file(fields["configs"]),
+            uuids=None if uuids is None else _by_file(uuids),
+            mixed=_by_file(fields.get("mixed", {})),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +132,7 @@ class Receipt:
     configs: Mapping[str, Known]
     """The configurations, by name."""
     begun: Begun | None = None
-    """What a run was about to change; None when it has ended."""
+    """What a run was about to change; None when it has ended, and left no mixed boot files."""
 
     def write(self, folder: Path) -> None:
         """Put it into the guest's folder. Raises ImageError."""
@@ -165,6 +176,13 @@ def sha256(path: Path) -> str:
         if inode not in _digests:
             _digests[inode] = hashlib.file_digest(file, "sha256").hexdigest()
         return _digests[inode]
+
+
+def sha256_now(path: Path, known: Known | None) -> str | None:
+    """Of the file at `path`, which may be the `known` one that was deployed; None without one. Raises OSError."""
+    if not path.exists():
+        return None
+    return known.now(path) if known else sha256(path)
 
 
 def contents(path: Path) -> bytes:

@@ -21,7 +21,7 @@ def retire(store: Store, name: str) -> Path:
     with host_errors(store.place(name)), locked(store.folder, name):
         there = store.get(name)
         store.check_own(there)
-        check_down(name, there.disks.values())
+        check_down(name, there.disks.values(), folder=there.folder)
         return set_aside(store, there, RETIRED)
 
 

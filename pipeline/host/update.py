@@ -9,7 +9,7 @@ from pipeline.errors import command
 from pipeline.host import fit, staging
 from pipeline.host.built import Built
 from pipeline.host.disk_uuid import uuid_of
-from pipeline.host.receipt import Begun, Inside, Known, Receipt, sha256
+from pipeline.host.receipt import Begun, Inside, Known, Receipt, sha256, sha256_now
 from pipeline.host.staging import Owner
 from pipeline.host.store import Deployed
 from pipeline.image.files import sparse
@@ -35,10 +35,12 @@ def update(there: Deployed, known: Receipt, built: Built, owner: Owner | None, *
     Nothing changes where that would not boot, or not be reached: see fit.py. With `believed`, what is inside was
     changed by hand to what the list says. New disks belong to `owner`, or else to whom the root disk does.
 
-    What is about to change is in the receipt beforehand: killed at any point, the next run knows what is its own.
+    What is about to change is in the receipt beforehand: killed at any point, the next run knows what is its own, and
+    the receipt becomes the same. A kernel and an initrd of two builds are on record until they are replaced.
     Raises OSError, HostError and ImageError.
     """
     outcome = Outcome()
+    mixed = fit.mixed(there, known)
     settled = _settled(there, known)
     faults = list(fit.faults(there, settled, built, believed=believed))
     outcome.failed.extend(f"left as it is: {fault}" for fault in faults)
@@ -48,8 +50,9 @@ def update(there: Deployed, known: Receipt, built: Built, owner: Owner | None, *
     current = settled
     if not faults:
         plan = _plan(there, settled, built, outcome)
-        if plan.begun != Begun():
-            replace(settled, begun=plan.begun).write(there.folder)
+        if plan.disks or plan.boot or plan.configs:
+            begun = replace(plan.begun, mixed=mixed)
+            replace(settled, farm=built.farm, guest=built.guest, inside=inside, begun=begun).write(there.folder)
         for source in plan.disks:
             with publish(there.folder / source.name, mode=staging.DISK, room=sparse.space(source)) as path:
                 staging.copy_disk(source, path, owner or owner_of(there))
@@ -66,10 +69,21 @@ def update(there: Deployed, known: Receipt, built: Built, owner: Owner | None, *
             boot={**settled.boot, **boot},
             configs={**left, **configs},
         )
-        added = {source.name: built.inside.uuids.get(source.name) for source in plan.disks}
-        inside = replace(inside, uuids={**inside.uuids, **{name: uuid for name, uuid in added.items() if uuid}})
+        inside = replace(inside, uuids={**inside.uuids, **(plan.begun.uuids or {})})
+    if mixed and _is_built(there, current, built):
+        mixed = {}
+    if mixed and built.boot:
+        outcome.failed.append(
+            f"{' and '.join(sorted(mixed))} are of two builds, since a deploy was interrupted: it may not boot; "
+            f"put back those of one build, or start anew: {command('redeploy', there.name)}"
+        )
     current = replace(
-        current, farm=built.farm, guest=built.guest, inside=inside, deployed=settled.deployed or now(), begun=None
+        current,
+        farm=built.farm,
+        guest=built.guest,
+        inside=inside,
+        deployed=settled.deployed or now(),
+        begun=Begun(mixed=mixed) if mixed else None,
     )
     if current != known:
         current.write(there.folder)
@@ -125,6 +139,7 @@ def _plan(there: Deployed, known: Receipt, built: Built, outcome: Outcome) -> _P
         disks={source.name: built.disks[source] for source in plan.disks},
         boot={source.name: sha256(source) for source in plan.boot},
         configs={source.name: sha256(source) for source in plan.configs},
+        uuids={path.name: uuid for path in plan.disks if (uuid := built.inside.uuids.get(path.name))},
     )
     return plan
 
@@ -133,10 +148,16 @@ def _settled(there: Deployed, known: Receipt) -> Receipt:
     """The receipt with what a run that was killed had put into the folder by then. Raises OSError."""
     if known.begun is None:
         return known
-    begun, folder = known.begun, there.folder
+    begun, folder, inside = known.begun, there.folder, known.inside
+    disks = {name: of for name, of in begun.disks.items() if _is_there(folder / name)}
+    if inside is not None:
+        recorded = begun.uuids
+        uuids = {name: uuid_of(folder / name) if recorded is None else recorded.get(name) for name in disks}
+        inside = replace(inside, uuids={**inside.uuids, **{name: uuid for name, uuid in uuids.items() if uuid}})
     return replace(
         known,
-        disks={**known.disks, **{name: of for name, of in begun.disks.items() if _is_there(folder / name)}},
+        inside=inside,
+        disks={**known.disks, **disks},
         boot={**known.boot, **_arrived(folder, begun.boot)},
         configs={**known.configs, **_arrived(folder, begun.configs)},
     )
@@ -146,8 +167,15 @@ def _arrived(folder: Path, begun: Mapping[str, str]) -> dict[str, Known]:
     return {
         name: Known.of(folder / name, digest)
         for name, digest in begun.items()
-        if _sha256_there(folder / name, None) == digest
+        if sha256_now(folder / name, None) == digest
     }
+
+
+def _is_built(there: Deployed, known: Receipt, built: Built) -> bool:
+    """Whether the kernel and initrd that are there are those of the build, which belong together. Raises OSError."""
+    return bool(built.boot) and all(
+        sha256_now(there.folder / source.name, known.boot.get(source.name)) == sha256(source) for source in built.boot
+    )
 
 
 def _plan_disks(there: Deployed, known: Receipt, built: Built, outcome: Outcome, plan: _Plan) -> None:
@@ -165,7 +193,7 @@ def _plan_disks(there: Deployed, known: Receipt, built: Built, outcome: Outcome,
 
 def _plan_boot(there: Deployed, known: Receipt, built: Built, outcome: Outcome, plan: _Plan) -> None:
     boot = known.boot
-    now = {source.name: _sha256_there(there.folder / source.name, boot.get(source.name)) for source in built.boot}
+    now = {source.name: sha256_now(there.folder / source.name, boot.get(source.name)) for source in built.boot}
     different = [source for source in built.boot if now[source.name] != sha256(source)]
     names = ", ".join(source.name for source in different)
     touched = [
@@ -197,7 +225,7 @@ def _plan_configs(there: Deployed, known: Receipt, built: Built, outcome: Outcom
     sizes = list(fit.size_faults(there, built))
     for source in built.configs:
         target = there.folder / source.name
-        now = _sha256_there(target, known.configs.get(source.name))
+        now = sha256_now(target, known.configs.get(source.name))
         if now == sha256(source):
             continue
         if missing:
@@ -244,12 +272,6 @@ def owner_of(there: Deployed) -> Owner | None:
 
 def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
-
-
-def _sha256_there(path: Path, known: Known | None) -> str | None:
-    if not path.exists():
-        return None
-    return known.now(path) if known else sha256(path)
 
 
 def now() -> str:

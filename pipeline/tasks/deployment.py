@@ -58,6 +58,7 @@ def built(site: Site, guest: Guest, tasks: Mapping[str, ArtifactTask]) -> Built:
         modules=modules,
         inside=_inside(guest),
         bridges={nic.mac: nic.bridge for nic in guest.nics},
+        hypervisors=guest.hypervisors,
         looks_for=str(guest.root_uuid) if by_uuid else None,
         sizes={
             ROOT: guest.base.size,

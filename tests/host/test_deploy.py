@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import HostError, ImageError
-from pipeline.host import lock
+from pipeline.host import lifecycle, lock, retired
 from pipeline.host.built import Built
 from pipeline.host.deploy import deploy, redeploy, room
+from pipeline.host.receipt import Inside, digest
 from pipeline.host.staging import Owner
 from pipeline.host.store import Store
 from pipeline.image.files import sparse
+from pipeline.model.identity import root_uuid
+from tests.image import images
 from tests.machine import need_root
 from tests.toolstacks import Toolstacks
 
@@ -285,6 +288,66 @@ def test_a_guest_that_is_not_down_is_not_redeployed(store: Store, built: Built) 
     assert sorted(path.name for path in store.folder.iterdir()) == [".locks", "deb01"]
 
 
+@pytest.fixture
+def toolstacks(store: Store) -> Toolstacks:
+    """Those of a host that has virsh, too, whose daemon does not run."""
+    found = Toolstacks(store.folder.parent / "bin")
+    found.install("virsh")
+    found.fail("virsh", "error: failed to connect to the hypervisor")
+    return found
+
+
+def test_a_toolstack_that_the_guest_is_not_for_keeps_none_from_new_disks(
+    store: Store, built: Built, toolstacks: Toolstacks
+) -> None:
+    """What the list has tells that where the folder has lost its configurations, and these do where it has no disk."""
+    built = replace(built, hypervisors=("xen",))
+    place = store.place("deb01")
+    for lost in (("deb01.cfg", "deb01.qemu.sh"), ("root.img", "swap.img")):
+        deploy(store, built, None)
+        for name in lost:
+            (place / name).unlink()
+        toolstacks.set("xl", "deb01", "r-----")
+        with pytest.raises(HostError, match="is not down: xl says that it is running"):
+            redeploy(store, built, None)
+        toolstacks.remove("xl", "deb01")
+        assert redeploy(store, built, None) is not None
+
+
+@pytest.mark.parametrize("why", ["nothing tells", "libvirt", "was for libvirt", "of another farm"])
+def test_a_toolstack_that_the_guest_may_be_under_must_tell(
+    why: str, store: Store, built: Built, toolstacks: Toolstacks
+) -> None:
+    deploy(store, built, None)
+    place = store.place("deb01")
+    for name in ("deb01.cfg", "deb01.qemu.sh"):
+        (place / name).unlink()
+    if why == "was for libvirt":
+        (place / "deb01.xml.bak").touch()
+    hypervisors = {"nothing tells": (), "libvirt": ("xen", "libvirt")}.get(why, ("xen",))
+    with pytest.raises(HostError, match="whether guest 'deb01' is down cannot be told: virsh"):
+        redeploy(store, replace(built, hypervisors=hypervisors), None, foreign=why == "of another farm")
+    assert (place / "root.img").exists()
+    assert [path.name for path in store.folder.glob("deb01*")] == ["deb01"]
+
+
+def test_one_that_left_the_list_is_retired_by_what_its_folder_has(
+    store: Store, built: Built, toolstacks: Toolstacks
+) -> None:
+    place = store.place("deb01")
+    for disks in (("root.img", "swap.img"), ()):
+        deploy(store, built, None)
+        for name in disks:
+            (place / name).unlink()
+        assert retired.retire(store, "deb01").is_dir()
+    deploy(store, built, None)
+    for name in ("deb01.cfg", "deb01.qemu.sh"):
+        (place / name).unlink()
+    with pytest.raises(HostError, match="whether guest 'deb01' is down cannot be told: virsh"):
+        retired.retire(store, "deb01")
+    assert place.is_dir()
+
+
 def test_a_disk_in_use_is_not_deployed(store: Store, built: Built) -> None:
     root = next(iter(built.disks))
     code = "import sys; file = open(sys.argv[1], 'r+b'); print(flush=True); sys.stdin.read()"
@@ -334,9 +397,16 @@ def test_a_store_that_is_to_be_mounted(tmp_path: Path, monkeypatch: pytest.Monke
 # --- Interrupted ---
 
 
-def killed_at(number: int, store: Store, action: Callable[[], object]) -> bool:
+RENAMES = ("os.rename", "os.remove")
+"""What changes the files that have their final names: in between, only drafts do, which are swept."""
+
+
+def killed_at(
+    number: int, store: Store, action: Callable[[], object], events: tuple[str, ...] = ("os.", "open")
+) -> bool:
     """Do `action` in a fork that is killed before the `number`th change that it makes in the store.
 
+    Of changes, those whose names begin with one of `events` count.
     What Python does, audit hooks know: see PEP 578. Returns whether it came so far.
     """
     child = os.fork()
@@ -346,7 +416,7 @@ def killed_at(number: int, store: Store, action: Callable[[], object]) -> bool:
         def hook(event: str, arguments: tuple[object, ...]) -> None:
             nonlocal seen
             reads = event in {"os.listdir", "os.scandir"} or (event == "open" and arguments[1] in {"r", "rb"})
-            if event.startswith(("os.", "open")) and not reads and str(arguments[0]).startswith(str(store.folder)):
+            if event.startswith(events) and not reads and str(arguments[0]).startswith(str(store.folder)):
                 seen += 1
                 if seen == number:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -445,6 +515,167 @@ def test_killed_and_then_another_build(small_disk: Path, store: Store, built: Bu
         }
         assert not [name for name in now if name.startswith(".")]
     assert settled, "no run was killed between a file and its record"
+
+
+def receipt_of(place: Path) -> str:
+    """The receipt as its text, but for times and inodes."""
+    return json.dumps(json.loads((place / "deployed.json").read_text(), object_hook=_without_moments), indent=2)
+
+
+def _without_moments(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name not in ("deployed", "stamp")}
+
+
+def put_back(store: Store, files: Mapping[str, bytes]) -> None:
+    """Have deb01 in the store with these files, and nothing else."""
+    shutil.rmtree(store.folder)
+    store.place("deb01").mkdir(parents=True)
+    for name, data in files.items():
+        (store.place("deb01") / name).write_bytes(data)
+
+
+def grown(built: Built) -> Built:
+    """The next build: two disks and a configuration more, one less, one other, and another kernel."""
+    folder = next(iter(built.disks)).parent
+    files = {"zz.img": b"data", "aa.img": b"more", "raw.img": b"raw", "deb01.xml": b"<domain/>", "deb01.cfg": b"new"}
+    new = rebuild(built, {**NEW_KERNEL, **files})
+    uuids = {"root.img": "1", "swap.img": "2", "zz.img": "3", "aa.img": "4"}
+    return replace(
+        new,
+        disks={**built.disks, **{folder / name: {"size": name} for name in ("zz.img", "aa.img", "raw.img")}},
+        configs=(folder / "deb01.cfg", folder / "deb01.xml"),
+        inside=Inside(uuids=uuids, mounts={"swap.img": "2"}),
+    )
+
+
+@pytest.mark.parametrize("of", ["this version", "an earlier version", "none"])
+def test_killed_at_each_step_the_receipt_becomes_the_same(of: str, small_disk: Path, built: Built) -> None:
+    store = Store(small_disk / "images", "tiny")
+    store.prepare()
+    built = replace(built, inside=Inside(uuids={"root.img": "1", "swap.img": "2"}, mounts={"swap.img": "2"}))
+    deploy(store, built, None)
+    place = store.place("deb01")
+    old = contents(place)
+    if of == "an earlier version":
+        fields = json.loads(old["deployed.json"])
+        fields["disks"]["root.img"]["root UUID"] = digest(str(root_uuid("tiny", "deb01")))
+        del fields["farm"], fields["guest"], fields["inside"], fields["begun"]
+        old["deployed.json"] = json.dumps(fields).encode()
+    elif of == "none":
+        del old["deployed.json"], old["swap.img"]
+        handmade = images.handmade(small_disk / "by-hand", size=1 << 20)
+        old["root.img"] = handmade.read_bytes()
+        handmade.unlink()
+    new = grown(built)
+    by_hand = of == "none"
+    put_back(store, old)
+    deploy(store, new, None, adopt=by_hand)
+    wanted, number, killed, begun = receipt_of(place), 0, True, 0
+    assert '"zz.img": "3"' in wanted
+    while killed:
+        put_back(store, old)
+        number += 1
+        killed = killed_at(number, store, partial(deploy, store, new, None, adopt=by_hand), RENAMES)
+        if killed:
+            found = contents(place).get("deployed.json")
+            is_begun = found is not None and json.loads(found).get("begun") is not None
+            begun += is_begun
+            assert deploy(store, new, None, adopt=by_hand and (found is None or is_begun)).failed == []
+        assert receipt_of(place) == wanted
+    assert begun >= 5, "few runs were killed between the first and the last writing of the receipt"
+    assert '"begun": null' in wanted
+
+
+def test_killed_by_an_earlier_version_whose_receipt_does_not_name_uuids(store: Store, built: Built) -> None:
+    deploy(store, replace(built, inside=Inside(uuids={"root.img": "1"})), None)
+    data = next(iter(built.disks)).with_name("data.img")
+    images.handmade(data, "-U", str(root_uuid("tiny", "deb01")), size=1 << 20)
+    place = store.place("deb01")
+    shutil.copy(data, place / "data.img")
+    fields = json.loads((place / "deployed.json").read_text())
+    fields["begun"] = {"disks": {"data.img": {"size": "1"}}, "boot": {}, "configs": {}}
+    (place / "deployed.json").unlink()
+    (place / "deployed.json").write_text(json.dumps(fields))
+    deploy(store, built, None)
+    receipt = store.get("deb01").receipt
+    assert receipt is not None
+    assert receipt.inside is not None
+    assert receipt.inside.uuids == {"root.img": "1", "data.img": str(root_uuid("tiny", "deb01"))}
+
+
+MIXED = {"vmlinuz": NEW_KERNEL["vmlinuz"], "initrd.img": FILES["initrd.img"]}
+
+
+@pytest.fixture
+def mixed(store: Store, built: Built) -> Built:
+    """The build of which a deploy was killed when the new kernel was there and the new initrd was not."""
+    place = store.place("deb01")
+    built = rebuild(built, {"deb01.cfg": f'name = "deb01"\nkernel = "{place}/vmlinuz"\n'.encode()})
+    deploy(store, built, None)
+    old = contents(place)
+    new, number = rebuild(built, NEW_KERNEL), 0
+    while {name: (place / name).read_bytes() for name in MIXED} != MIXED:
+        put_back(store, old)
+        number += 1
+        assert killed_at(number, store, partial(deploy, store, new, None), RENAMES), "they never were mixed"
+    return new
+
+
+def start(store: Store) -> None:
+    lifecycle.start(store, "deb01", ["xen"], lambda _: None)
+
+
+def test_a_mixed_pair_is_not_started_and_the_next_deploy_completes_it(store: Store, mixed: Built) -> None:
+    told = r"initrd.img and vmlinuz are of two builds, since a deploy was interrupted; finish that first: doit deploy d"
+    with pytest.raises(HostError, match=told):
+        start(store)
+    assert deploy(store, mixed, None).done == ["initrd.img installed"]
+    assert {name: (store.place("deb01") / name).read_bytes() for name in NEW_KERNEL} == NEW_KERNEL
+    start(store)
+
+
+@pytest.mark.parametrize("why", ["other modules", "a fault"])
+def test_a_mixed_pair_that_cannot_be_completed_is_told_each_time(why: str, store: Store, mixed: Built) -> None:
+    place = store.place("deb01")
+    old_initrd = (place / "initrd.img").read_bytes()
+    if why == "other modules":
+        later = rebuild(mixed, {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3"}, modules="master 2")
+    else:
+        images.handmade(place / "other", size=1 << 20).rename(place / "root.img")
+        later = replace(mixed, looks_for=str(root_uuid("tiny", "deb01")))
+    for _ in range(2):
+        (told,) = [line for line in deploy(store, later, None).failed if "builds" in line]
+        assert told == (
+            "initrd.img and vmlinuz are of two builds, since a deploy was interrupted: it may not boot; "
+            "put back those of one build, or start anew: doit redeploy deb01"
+        )
+        with pytest.raises(HostError, match="are of two builds"):
+            start(store)
+    (place / "vmlinuz").write_bytes(FILES["vmlinuz"])
+    assert (place / "initrd.img").read_bytes() == old_initrd
+    assert not [line for line in deploy(store, later, None).failed if "builds" in line]
+    start(store)
+
+
+def test_a_mixed_pair_on_which_the_next_deploy_is_killed_too(store: Store, mixed: Built) -> None:
+    place = store.place("deb01")
+    old = contents(place)
+    last = rebuild(mixed, {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3"})
+    wanted = {"vmlinuz": b"kernel 3", "initrd.img": b"initrd 3"}
+    number, killed, seen = 0, True, 0
+    while killed:
+        put_back(store, old)
+        number += 1
+        killed = killed_at(number, store, partial(deploy, store, last, None), RENAMES)
+        now = {name: (place / name).read_bytes() for name in wanted}
+        if now != wanted:
+            seen += now != MIXED
+            with pytest.raises(HostError, match="are of two builds"):
+                start(store)
+        assert deploy(store, last, None).failed == []
+        assert {name: (place / name).read_bytes() for name in wanted} == wanted
+    assert seen
+    start(store)
 
 
 @pytest.mark.parametrize("free", [0, 4, 8, 12, 16, 24])

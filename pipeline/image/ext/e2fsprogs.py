@@ -4,6 +4,8 @@ What builds an image gives the same result on every host and at any time. What w
 those after it, writes the time as it is: guests compare it with theirs.
 """
 
+import errno
+import os
 import re
 import shlex
 from collections.abc import Iterable
@@ -54,10 +56,12 @@ def index(image: Path) -> None:
 def check(image: Path) -> None:
     """Check all of the file system in `image` without changing it. Raises ImageError if anything is wrong with it."""
     completed = process.run(["e2fsck", "-f", "-n", image], codes=range(16), environment=_ENVIRONMENT)
+    if completed.code & _NOT_DONE:
+        raise _not_checked(image, completed)
     if completed.code != 0:
-        found = [line for line in completed.stdout.splitlines() if line and not line.startswith("Pass ")]
-        raise ImageError(
-            "\n  ".join([f"{image}: the file system has errors:", *found[:10]]),
+        raise _error(
+            f"{image}: the file system has errors:",
+            _found(completed)[:10],
             f"repair it with: e2fsck -f {shlex.quote(str(image))}",
         )
 
@@ -84,8 +88,11 @@ _LIVE = {"E2FSCK_CONFIG": "/dev/null"}
 _CORRECTED = (0, 1)
 """Of e2fsck(8). 2 asks for a reboot, as it only does for a mounted root file system: that would be the host's own."""
 
+_NOT_DONE = 0xF8
+"""Exit codes of e2fsck(8) that tell nothing of the file system: an operational error, wrong usage, or cancelled."""
+
 _OBSOLETE = re.compile(
-    "resize2fs [0-9.]+ |Please run 'e2fsck -fy|after the aborted resize"
+    "(resize2fs|e2fsck) [0-9.]+ |Please run 'e2fsck -fy|after the aborted resize"
     "|Overwriting existing filesystem; this can be undone|    e2undo "
 )
 """What the programs say of themselves, and their advice that does not hold where what they did is undone."""
@@ -102,10 +109,11 @@ def repair(image: Path, undo: Path | None = None, when: int | None = None) -> No
     environment = _LIVE if when is None else {**_LIVE, "E2FSCK_TIME": str(when)}
     completed = process.run(["e2fsck", "-f", "-p", *saving, image], codes=range(64), environment=environment)
     if completed.code not in _CORRECTED:
-        said = (completed.stdout + completed.stderr).splitlines()
+        if completed.code & _NOT_DONE or _DISK_FAILS in completed.stdout + completed.stderr:
+            raise _not_checked(image, completed)
         raise _error(
             f"{image}: e2fsck cannot mend the file system without asking (exit code {completed.code}):",
-            [line for line in said if not _OBSOLETE.match(line)][-10:],
+            _said(completed)[-10:],
             f"look after it with: e2fsck -f {shlex.quote(str(image))}",
         )
 
@@ -116,7 +124,9 @@ def inspect(image: Path) -> None:
     Unlike with check(), the times in it are compared with the time as it is.
     """
     completed = process.run(["e2fsck", "-f", "-n", image], codes=range(64), environment=_LIVE)
-    lines = [line for line in completed.stdout.splitlines() if line and not line.startswith("Pass ")]
+    if completed.code & _NOT_DONE:
+        raise _not_checked(image, completed)
+    lines = _found(completed)
     # It was seen to leave something as it was, and to return 0 (1.47.0).
     if completed.code != 0 or any(line.endswith("? no") for line in lines):
         raise _error(f"{image}: the file system has errors:", lines[:10])
@@ -131,8 +141,7 @@ def resize(image: Path, size: int, undo: Path | None) -> None:
     saving: list[str | Path] = ["-z", undo] if undo else []
     completed = process.run(["resize2fs", *saving, image, f"{size // 512}s"], codes=range(64), environment=_LIVE)
     if completed.code != 0:
-        said = [line for line in completed.stderr.splitlines() if not _OBSOLETE.match(line)]
-        raise _error(f"{image}: resize2fs cannot make the file system fill {size} bytes:", said)
+        raise _error(f"{image}: resize2fs cannot make the file system fill {size} bytes:", _said(completed)[-10:])
 
 
 def roll_back(image: Path, undo: Path) -> None:
@@ -148,6 +157,30 @@ def smallest(image: Path) -> int:
     if match is None:
         raise ImageError(f"{image}: resize2fs -P does not say what the least size is: {printed.strip()}")
     return int(match[1])
+
+
+_DISK_FAILS = os.strerror(errno.EIO)
+
+
+def _not_checked(image: Path, completed: process.Completed) -> ImageError:
+    """What to raise when e2fsck could not do its work: it advises to run it by hand also when the disk fails."""
+    said = [line for line in _said(completed) if "RUN fsck MANUALLY" not in line and "without -a or -p" not in line]
+    what = f"{image}: e2fsck cannot check the file system"
+    if any(_DISK_FAILS in line for line in said):
+        return _error(f"{what}: {_DISK_FAILS}", said[-10:])
+    hint = f"look after it with: e2fsck -f {shlex.quote(str(image))}"
+    return _error(f"{what} (exit code {completed.code}):", said[-10:], hint)
+
+
+def _found(completed: process.Completed) -> list[str]:
+    """What e2fsck -n has found."""
+    return [line for line in completed.stdout.splitlines() if line and not line.startswith("Pass ")]
+
+
+def _said(completed: process.Completed) -> list[str]:
+    """What a program printed on both outputs, but for what tells the user nothing."""
+    lines = (completed.stdout + completed.stderr).splitlines()
+    return [line for line in lines if line.strip() and not _OBSOLETE.match(line) and not line.startswith("Pass ")]
 
 
 def _error(what: str, said: Iterable[str], hint: str = "") -> ImageError:

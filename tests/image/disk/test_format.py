@@ -1,5 +1,7 @@
 """Empty file systems: ours alone say what is in them, whatever the host is set to."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -113,6 +115,62 @@ def test_index_corrects_nothing(tmp_path: Path) -> None:
     run("debugfs", "-w", "-R", "set_inode_field / links_count 7", image)
     with pytest.raises(ProcessError, match="e2fsck failed with exit code 1"):
         e2fsprogs.index(image)
+
+
+# What e2fsck 1.47.0 printed when fsync(2) failed.
+_E2FSCK = """\
+#!/bin/sh
+echo 'i: Error writing file system info: Input/output error'
+printf '\\n\\ni: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\\n\\t(i.e., without -a or -p options)\\n' >&2
+exit 4
+"""
+_UNREADABLE = """\
+#!/bin/sh
+echo 'e2fsck 1.47.0 (5-Feb-2023)' >&2
+echo "e2fsck: Attempt to read block from filesystem resulted in short read while trying to open i" >&2
+echo 'Could this be a zero-length partition?'
+exit 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "work", "message"),
+    [
+        (
+            _E2FSCK,
+            e2fsprogs.index,
+            "e2fsck failed with exit code 4: Input/output error\n"
+            "  i: Error writing file system info: Input/output error\n"
+            "  i: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n  \t(i.e., without -a or -p options)",
+        ),
+        (
+            _E2FSCK,
+            e2fsprogs.repair,
+            "disk.img: e2fsck cannot check the file system: Input/output error\n"
+            "  i: Error writing file system info: Input/output error",
+        ),
+        *(
+            (
+                _UNREADABLE,
+                work,
+                "disk.img: e2fsck cannot check the file system (exit code 8):\n"
+                "  Could this be a zero-length partition?\n"
+                "  e2fsck: Attempt to read block from filesystem resulted in short read while trying to open i",
+            )
+            for work in (e2fsprogs.check, e2fsprogs.inspect, e2fsprogs.repair)
+        ),
+    ],
+)
+def test_a_disk_that_fails_is_the_cause(
+    program: str, work: Callable[[Path], None], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "e2fsck").write_text(program)
+    (tmp_path / "e2fsck").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises((ImageError, ProcessError)) as caught:
+        work(Path("disk.img"))
+    assert caught.value.message == message
+    assert ("e2fsck -f" in caught.value.hint) == ("Input/output" not in message)
 
 
 def test_version_names_the_program() -> None:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +22,33 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def counted(function: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
-    """`function`, by whose n-th call the process is killed; n is what is in `left`."""
+def counted(function: Callable[..., Any], left: list[int], act: Callable[[], None]) -> Callable[..., Any]:
+    """`function`, before whose n-th call `act` is called; n is what is in `left`."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            act()
         return function(*arguments, **options)
 
     return call
 
 
-def made_until_killed(keys: Path, step: int) -> bool:
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def made_until_killed(keys: Path, step: int, kinds: Sequence[str] = KINDS) -> bool:
     """Make keys, in a process that is killed by the step that has this number; whether that was reached."""
     child = os.fork()
     if child == 0:
         left = [step]
         for name in ("mkdir", "rename", "hardlink_to", "unlink"):
-            setattr(Path, name, counted(getattr(Path, name), left))
-        os.fsync = counted(os.fsync, left)
-        os.rmdir = counted(os.rmdir, left)
-        os.unlink = counted(os.unlink, left)
+            setattr(Path, name, counted(getattr(Path, name), left, be_killed))
+        for name in ("fchmod", "fsync", "unlink"):
+            setattr(os, name, counted(getattr(os, name), left, be_killed))
         try:
-            host_keys.make(keys, "deb01", KINDS)
+            host_keys.make(keys, "deb01", kinds)
         finally:
             os._exit(0)
     return os.waitpid(child, 0)[1] == signal.SIGKILL
@@ -82,7 +85,6 @@ def test_killed_at_each_step(earlier: list[str], tmp_path: Path) -> None:
 
 
 def test_a_public_key_has_its_comment_again(tmp_path: Path) -> None:
-    need_programs("ssh-keygen")
     host_keys.make(tmp_path / "keys", "deb01", KINDS)
     before = contents(tmp_path / "keys/deb01")
     (tmp_path / "keys/deb01/ssh_host_ed25519_key.pub").unlink()
@@ -90,22 +92,36 @@ def test_a_public_key_has_its_comment_again(tmp_path: Path) -> None:
     assert contents(tmp_path / "keys/deb01") == before
 
 
-def test_another_run_makes_the_same_keys_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need_programs("ssh-keygen")
-    keys, link = tmp_path / "keys", Path.hardlink_to
-    found: list[list[str]] = []
+def made_beside_another_run(keys: Path, at: int, step: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Make keys, while another run makes them, too, and is killed by its `step`; whether it was.
 
-    def link_later(path: Path, target: Path) -> None:
-        monkeypatch.setattr(Path, "hardlink_to", link)
-        found.append(host_keys.make(keys, "deb01", KINDS))
-        link(path, target)
+    It is at work before the call of ours that has the number `at`.
+    """
+    killed: list[bool] = []
+    with monkeypatch.context() as patched:
 
-    monkeypatch.setattr(Path, "hardlink_to", link_later)
-    assert [host_keys.make(keys, "deb01", KINDS)] == found
+        def run_another() -> None:
+            patched.undo()
+            killed.append(made_until_killed(keys, step, ["ecdsa"]))
+
+        left = [at]
+        for name in ("exists", "hardlink_to"):
+            patched.setattr(Path, name, counted(getattr(Path, name), left, run_another))
+        public = host_keys.make(keys, "deb01", ["ecdsa"])
+    assert killed
+    assert host_keys.make(keys, "deb01", ["ecdsa"]) == public
+    return killed == [True]
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+def test_another_run_makes_the_same_keys_meanwhile(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = 1
+    while made_beside_another_run(tmp_path / str(step), at, step, monkeypatch):
+        step += 1
+    assert step > 2
 
 
 def test_drafts_of_a_run_that_is_at_work_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need_programs("ssh-keygen")
     keys, link = tmp_path / "keys", Path.hardlink_to
     swept: list[int] = []
 
@@ -121,7 +137,6 @@ def test_drafts_of_a_run_that_is_at_work_stay(tmp_path: Path, monkeypatch: pytes
 
 
 def test_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    need_programs("ssh-keygen")
 
     def refuse(*_: object) -> None:
         raise OSError(publish._NO_MORE_NAMES[-1], "none here")
@@ -143,7 +158,6 @@ def test_git_is_told_even_if_that_was_half_done(tmp_path: Path) -> None:
 
 
 def test_a_lonely_public_key_is_never_replaced(tmp_path: Path) -> None:
-    need_programs("ssh-keygen")
     host_keys.make(tmp_path, "deb01", KINDS)
     (tmp_path / "deb01/ssh_host_ecdsa_key").unlink()
     before = contents(tmp_path / "deb01")

@@ -25,7 +25,7 @@ def written(path: Path, data: str | bytes) -> Path:
 
 def by_ssh_keygen(key: Path) -> str | None:
     """The public key of a private one, as ssh-keygen reads it; None if it does not."""
-    argv = ["ssh-keygen", "-y", "-P", "", "-f", key]
+    argv = ["ssh-keygen", "-y", "-P", "", "-f", str(key)]
     ended = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return " ".join(ended.stdout.decode().split()[:2]) if ended.returncode == 0 else None
 

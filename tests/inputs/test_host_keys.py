@@ -2,15 +2,18 @@
 
 import os
 import signal
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.errors import GuestfarmError
+from pipeline import process
+from pipeline.errors import GuestfarmError, ImageError, ProcessError
 from pipeline.image.files import publish
-from pipeline.inputs import host_keys
+from pipeline.inputs import host_keys, openssh_keys
+from pipeline.model.user import HostKey
 from tests.machine import need_programs, run
 
 pytestmark = pytest.mark.unit
@@ -42,6 +45,7 @@ def made_until_killed(keys: Path, step: int, kinds: Sequence[str] = KINDS) -> bo
     """Make keys, in a process that is killed by the step that has this number; whether that was reached."""
     child = os.fork()
     if child == 0:
+        os.umask(0)
         left = [step]
         for name in ("mkdir", "rename", "hardlink_to", "unlink"):
             setattr(Path, name, counted(getattr(Path, name), left, be_killed))
@@ -67,6 +71,8 @@ def test_killed_at_each_step(earlier: list[str], tmp_path: Path) -> None:
         was_killed = made_until_killed(keys, step)
         left = contents(folder)
         assert left.items() >= before.items()
+        files = [path for path in keys.rglob("*") if path.is_file()]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files if b"PRIVATE" in path.read_bytes()} <= {0o600}
         private = {name: data for name, data in left.items() if name.endswith("_key")}
         halves += any(f"{name}.pub" not in left for name in private)
         host_keys.sweep(keys, ["deb01"]) if keys.exists() else None
@@ -164,3 +170,57 @@ def test_a_lonely_public_key_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(GuestfarmError, match="is missing, and its public key is there"):
         host_keys.make(tmp_path, "deb01", KINDS)
     assert contents(tmp_path / "deb01") == before
+
+
+@pytest.mark.parametrize("options", [("-t", "ed25519"), ("-t", "ecdsa", "-m", "PEM"), ("-t", "ecdsa", "-m", "PKCS8")])
+def test_a_key_that_the_user_brings(options: tuple[str, ...], tmp_path: Path) -> None:
+    need_programs("ssh-keygen")
+    key = tmp_path / "deb01/ssh_host_ecdsa_key"
+    key.parent.mkdir(mode=0o700)
+    run("ssh-keygen", "-q", "-N", "", "-C", "root@elsewhere", "-f", key, *options)
+    brought, public = key.read_bytes(), Path(f"{key}.pub").read_text()
+    assert host_keys.make(tmp_path, "deb01", ["ecdsa"]) == [public.removesuffix(" root@elsewhere\n")]
+    assert Path(f"{key}.pub").read_text() == public
+    Path(f"{key}.pub").unlink()
+    host_keys.make(tmp_path, "deb01", ["ecdsa"])
+    assert Path(f"{key}.pub").read_text() == public.replace("root@elsewhere", "deb01")
+    assert key.read_bytes() == brought
+
+
+@pytest.mark.parametrize("form", [(), ("-m", "PEM")], ids=["OpenSSH", "PEM"])
+@pytest.mark.parametrize("has_public", [True, False])
+def test_a_key_with_a_passphrase(form: tuple[str, ...], has_public: bool, tmp_path: Path) -> None:
+    need_programs("ssh-keygen")
+    key = tmp_path / "deb01/ssh_host_ecdsa_key"
+    key.parent.mkdir(mode=0o700)
+    run("ssh-keygen", "-q", "-t", "ecdsa", "-N", "secret", "-f", key, *form)
+    if not has_public:
+        Path(f"{key}.pub").unlink()
+    before = contents(key.parent)
+    with pytest.raises(ProcessError, match=r"ssh-keygen failed with exit code 255:\n.*incorrect passphrase"):
+        host_keys.make(tmp_path, "deb01", ["ecdsa"])
+    assert contents(key.parent) == before
+
+
+def test_a_key_that_sshd_would_not_take(tmp_path: Path) -> None:
+    need_programs("ssh-keygen")
+    host_keys.make(tmp_path, "deb01", ["ecdsa"])
+    key = tmp_path / "deb01/ssh_host_ecdsa_key"
+    key.write_text(key.read_text().rstrip("\n"))
+    with pytest.raises(ProcessError, match=r"ssh-keygen failed with exit code 255:\n.*Load key"):
+        host_keys.make(tmp_path, "deb01", ["ecdsa"])
+
+
+def test_a_fifo_for_a_key_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "deb01").mkdir(mode=0o700)
+    os.mkfifo(tmp_path / "deb01/ssh_host_ecdsa_key", 0o600)
+    with pytest.raises(ImageError, match="it is a FIFO, not a regular file"):
+        host_keys.make(tmp_path, "deb01", ["ecdsa"])
+
+
+def test_no_program_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "run", None)
+    public = host_keys.make(tmp_path, "deb01", [*HostKey])
+    folder = tmp_path / "deb01"
+    private = [(folder / f"ssh_host_{kind}_key").read_bytes() for kind in HostKey]
+    assert [openssh_keys.public_key(key) for key in private] == public

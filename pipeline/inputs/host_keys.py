@@ -1,4 +1,4 @@
-"""SSH's host keys: made once for each guest by ssh-keygen, and kept where nothing removes them."""
+"""SSH's host keys: made once for each guest, and kept where nothing removes them."""
 
 import fcntl
 import os
@@ -14,12 +14,16 @@ from pipeline.errors import GuestfarmError, ImageError
 from pipeline.image.files import private
 from pipeline.image.files.private import sync_directory
 from pipeline.image.files.publish import publish_text, rename_new
+from pipeline.inputs import openssh_keys
 
 RECIPE = 1
 """Raise it when the same guest gets other keys."""
 
 _LONGEST = 1 << 16
 """Bytes of a key: one of RSA with 16,384 bits has 13 KB."""
+
+_PUBLIC_MODE = 0o644
+"""As ssh-keygen gives it."""
 
 _IGNORE_ALL = "*\n"
 """For git: gitignore(5)."""
@@ -54,9 +58,9 @@ def make(keys: Path, guest: str, kinds: Sequence[str]) -> list[str]:
     """See to it that `guest` has keys of these kinds in the folder `keys`, and return the public ones.
 
     Private keys that are there are never replaced, and neither is a public one: guests may be known by it. What is
-    missing of a pair whose private key is there is made of that. Raises GuestfarmError for a public key without a
-    private one, for two that do not belong together, and for private keys that others can read, or that are another
-    user's; ProcessError if ssh-keygen fails.
+    missing of a pair whose private key is there is made of that, with the guest's name as comment. Raises
+    GuestfarmError for a public key without a private one, for two that do not belong together, and for private keys
+    that others can read, or that are another user's; ProcessError, of ssh-keygen, for one that cannot be read.
     """
     folder = keys / guest
     try:
@@ -114,10 +118,11 @@ def stamps(keys: Path, guest: str, kinds: Iterable[str]) -> list[list[int] | Non
 
 
 def _complete(keys: Path, guest: str, kind: str) -> None:
-    """Make the pair of keys, or its public one, if it is missing."""
+    """Make the pair of keys, or its public one, if it is missing. The private one is first to have its name."""
     secret, public = (keys / guest / name for name in names([kind]))
+    is_known = _is_there(public)  # first: another run may be making both
     if not secret.exists():
-        if _is_there(public):
+        if is_known:
             raise _half(secret, public, guest)
         _generate(keys, guest, kind)
     if not _is_there(public):
@@ -130,43 +135,38 @@ def _is_there(public: Path) -> bool:
 
 
 def _generate(keys: Path, guest: str, kind: str) -> None:
-    """A pair of keys, the private one first; each is whole, and on the disk, as soon as it has its final name."""
-    with _draft(keys, guest) as draft:
-        process.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", guest, "-f", draft / names([kind])[0]])
-        for name in names([kind]):
-            _publish(draft / name, keys / guest)
+    """A private key."""
+    with suppress(FileExistsError):  # another run, with another build/, was faster
+        _publish(keys, guest, names([kind])[0], openssh_keys.generate(kind), private.MODE)
 
 
 def _derive(keys: Path, guest: str, kind: str) -> None:
-    """The public key of a private one that is there."""
+    """The public key of the private one that is there: another run may have made it."""
     name, public = names([kind])
     _check_private(keys / guest / name)
-    with _draft(keys, guest) as draft:
-        (draft / public).write_text(_derived(keys / guest / name), encoding="utf-8")
-        (keys / guest / public).unlink(missing_ok=True)  # it is empty
-        _publish(draft / public, keys / guest)
+    text = f"{_derived(keys / guest / name)} {guest}\n"
+    with suppress(FileExistsError):  # another run has made the same
+        is_empty = (keys / guest / public).exists()
+        _publish(keys, guest, public, text, _PUBLIC_MODE, replaces=is_empty)
 
 
-@contextmanager
-def _draft(keys: Path, guest: str) -> Iterator[Path]:
-    """A folder for drafts of the guest's keys, where sweep() finds it if this process is killed."""
-    apart = keys.stat().st_dev != (keys / guest).stat().st_dev
-    folder = (keys / guest if apart else keys) / f".{guest}.draft-{secrets.token_hex(4)}"
-    folder.mkdir(mode=0o700)
+def _publish(keys: Path, guest: str, name: str, text: str, mode: int, *, replaces: bool = False) -> None:  # noqa: PLR0913
+    """Give the guest a file of `text`: whole, and on the disk, as soon as it has its name.
+
+    Raises FileExistsError if there is anything of that name, unless the file `replaces` that.
+    """
+    folder = keys / guest
+    apart = keys.stat().st_dev != folder.stat().st_dev
+    draft = (folder if apart else keys) / f".{guest}.draft-{secrets.token_hex(4)}"  # where sweep() finds it
     try:
-        yield folder
+        with os.fdopen(private.open_empty(draft), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        draft.rename(folder / name) if replaces else rename_new(draft, folder / name)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _publish(draft: Path, folder: Path) -> None:
-    descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    with suppress(FileExistsError):  # another run, with another build/, was faster
-        rename_new(draft, folder / draft.name)
+        draft.unlink(missing_ok=True)
     sync_directory(folder)
 
 
@@ -192,14 +192,14 @@ def _checked(folder: Path, kind: str) -> str:
     secret, public = (folder / name for name in names([kind]))
     _check_private(secret)
     private.check_links(public)
-    derived = _derived(secret).split()[:2]
+    derived = _derived(secret)
     written = input_file.read(public, _LONGEST).decode(errors="replace").split()[:2]
-    if derived != written:
+    if derived.split() != written:
         raise GuestfarmError(
             f"{public} does not belong to the private key beside it",
             f"see ssh-keygen -y -f {shlex.quote(str(secret))}",
         )
-    return " ".join(derived)
+    return derived
 
 
 def _check_private(secret: Path) -> None:
@@ -209,8 +209,11 @@ def _check_private(secret: Path) -> None:
 
 
 def _derived(secret: Path) -> str:
-    """The public key of a private one, with its comment."""
-    return process.run(["ssh-keygen", "-y", "-P", "", "-f", secret]).stdout
+    """The public key of a private one, as "TYPE BASE64"; ssh-keygen reads or refuses what is not read in-process."""
+    found = openssh_keys.public_key(input_file.read(secret, _LONGEST))
+    if found is None:
+        found = " ".join(process.run(["ssh-keygen", "-y", "-P", "", "-f", secret]).stdout.split()[:2])
+    return found
 
 
 def _half(secret: Path, public: Path, guest: str) -> GuestfarmError:

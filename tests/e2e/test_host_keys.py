@@ -1,7 +1,9 @@
 """SSH host keys: made once, known before the first boot, and never lost or shown."""
 
+import os
 import shlex
 import shutil
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.image import ext
+from tests import doit_process
 from tests.e2e.conftest import Workshop
 from tests.machine import need_programs, run
 
@@ -18,7 +21,6 @@ KINDS = ("ed25519", "ecdsa")
 @pytest.fixture
 def farm(workshop: Workshop) -> Workshop:
     """A farm of two guests with an SSH server; the second one's first boot makes its keys."""
-    need_programs("ssh-keygen")
     workshop.write_master({"usr/sbin": None, "usr/sbin/sshd": b"", "etc/systemd": None, "etc/systemd/system": None})
     workshop.write_list("""\
         farm: tiny
@@ -65,6 +67,7 @@ def test_git_does_not_see_them(farm: Workshop) -> None:
 
 
 def test_they_are_known_before_the_first_boot(farm: Workshop) -> None:
+    need_programs("ssh-keygen")
     found = run("ssh-keygen", "-F", "10.0.0.11", "-f", farm.path("known_hosts"))
     assert found == run("ssh-keygen", "-F", "deb01", "-f", farm.path("known_hosts")).replace(
         "deb01 found", "10.0.0.11 found"
@@ -139,23 +142,21 @@ def test_nobody_gets_to_see_them(farm: Workshop) -> None:
     assert not [text for text in [*texts, shown.encode()] if b"PRIVATE KEY" in text or secret in text]
 
 
-KILLED = """\
-import os, pathlib, signal
-link = pathlib.Path.hardlink_to
-def killed(path, target):
-    if path.name == "ssh_host_ecdsa_key.pub":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return link(path, target)
-pathlib.Path.hardlink_to = killed
-"""
+def kill_before_the_public_key() -> None:
+    """Have this process killed when a public key of ECDSA is to get its name."""
+    link = Path.hardlink_to
+
+    def killed(path: Path, target: Path) -> None:
+        if path.name == "ssh_host_ecdsa_key.pub":
+            os.kill(os.getpid(), signal.SIGKILL)
+        link(path, target)
+
+    setattr(Path, "hardlink_to", killed)  # noqa: B010  # to mypy, a method is not to be assigned to
 
 
 def test_killed_between_the_two_names_of_a_pair(farm: Workshop) -> None:
-    hook = farm.folder / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(KILLED)
     shutil.rmtree(farm.folder / "keys/deb01")
-    assert farm.doit(check=False, environment={"PYTHONPATH": str(hook)}).code == -9
+    assert doit_process.run([], farm.folder, os.environ, prepare=kill_before_the_public_key).code == -9
     half = keys(farm)
     assert "ssh_host_ecdsa_key" in half
     assert "ssh_host_ecdsa_key.pub" not in half
@@ -207,6 +208,7 @@ def damage(folder: Path) -> None:
 )
 def test_keys_that_are_not_sound(farm: Workshop, spoil: Callable[[Path], None], message: str) -> None:
     before = keys(farm)
+    need_programs("ssh-keygen")
     spoil(farm.folder / "keys/deb01")
     run = farm.doit(check=False)
     assert run.code != 0
@@ -214,6 +216,15 @@ def test_keys_that_are_not_sound(farm: Workshop, spoil: Callable[[Path], None], 
     assert "Traceback" not in run.output
     unchanged = "ssh_host_ed25519_key"
     assert keys(farm)[unchanged] == before[unchanged]
+
+
+def test_a_farm_without_ssh_keygen_on_the_machine(farm: Workshop, tmp_path_factory: pytest.TempPathFactory) -> None:
+    tools = tmp_path_factory.mktemp("tools")
+    (tools / "ssh-keygen").write_text("#!/bin/sh\nexit 99\n")
+    (tools / "ssh-keygen").chmod(0o755)
+    shutil.rmtree(farm.folder / "keys/deb01")
+    farm.doit(environment={"PATH": f"{tools}:{os.environ['PATH']}"})
+    assert len(keys(farm)) == 2 * len(KINDS)
 
 
 def test_a_private_key_comes_back_from_the_disk(farm: Workshop) -> None:

@@ -14,8 +14,9 @@ from textwrap import dedent, indent
 from typing import Any
 
 from pipeline.image import ext
+from tests import doit_process
 from tests.e2e.conftest import ROOT, TINY_MASTER, Workshop
-from tests.faults import syscalls
+from tests.faults import remembered_keys, syscalls
 from tests.faults.syscalls import Answer, Call, Ended, Meet
 from tests.image import images
 from tests.machine import run
@@ -47,29 +48,6 @@ MORE_GUESTS = """\
       old02: {address: 10.0.0.22/24, identity: files, host_keys: first-boot}
 """
 
-# ssh-keygen that gives a guest the same keys each time: what is made of them can be compared.
-_SSH_KEYGEN = """\
-#!/bin/sh
-made=$0.made
-real=$(PATH=${PATH#*:} command -v ssh-keygen)
-kind= guest= file= words="$*"
-while [ $# -gt 0 ]; do
-    case "$1" in
-    -t) kind=$2; shift ;;
-    -C) guest=$2; shift ;;
-    -f) file=$2; shift ;;
-    -N | -P | -b) shift ;;
-    esac
-    shift
-done
-if [ -z "$kind" ]; then
-    case " $words " in *" -y "*) exec "$real" -y -P "" -f "$file" ;; *) echo "unexpected: $words" >&2; exit 9 ;; esac
-fi
-mkdir -p "$made"
-[ -e "$made/$guest.$kind" ] || "$real" -q -t "$kind" -N "" -C "$guest" -f "$made/$guest.$kind" || exit
-cp "$made/$guest.$kind" "$file" && cp "$made/$guest.$kind.pub" "$file.pub"
-"""
-
 _UNIMPORTANT = re.compile(r"build/(logs(/.*)?|catalogue/[^.].*|state\.(db|db-wal|db-shm|lock))|images/\.locks(/.*)?")
 """What is not the same after each run, and need not be: it tells people something, saves time, or is doit's record."""
 
@@ -89,8 +67,13 @@ class Farm:
         self._toolstacks = Toolstacks(tools)
         if not tools.exists():
             self._toolstacks.install("xl", "virsh")
-            (tools / "ssh-keygen").write_text(_SSH_KEYGEN)
-            (tools / "ssh-keygen").chmod(0o755)
+            (tools / "keys").mkdir()
+            (tools / "sitecustomize.py").write_text(remembered_keys.SITECUSTOMIZE)
+        self.environment = {
+            **self._toolstacks.environment,
+            "PYTHONPATH": f"{tools}:{ROOT}",
+            remembered_keys.FOLDER: f"{tools}/keys",
+        }
 
     def make(self, guests: str = LIST) -> None:
         """The folder, its list of guests and its master; nothing is built."""
@@ -104,14 +87,16 @@ class Farm:
         return syscalls.run(
             [sys.executable, "-m", "doit", *arguments],
             folder=self.folder,
-            environment=self._toolstacks.environment,
+            environment=self.environment,
             below=self.folder,
             meet=meet,
         )
 
     def good(self, *arguments: str) -> str:
         """The output of a run of doit that must succeed."""
-        ended = self.workshop.doit(*arguments, check=False, environment=self._toolstacks.environment)
+        variables = {**os.environ, **self.environment}
+        # Not in a fork of a process that was started before the farm's disk was mounted, in a namespace of its own.
+        ended = doit_process.run_afresh(arguments, self.folder, variables)
         assert ended.code == 0, f"doit {' '.join(arguments)}: exit code {ended.code}\n{ended.output}"
         return ended.output
 

@@ -28,7 +28,11 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
         *("__main__", __name__, "doit.doit_cmd", "jinja2", "rich.progress"),
-        *(module.name for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")),
+        *(
+            module.name
+            for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")
+            if module.name != "pipeline.dodo"  # which reads the list where it is imported
+        ),
     ]
 )
 

@@ -39,7 +39,6 @@ COMMANDS = [
     ["forget", "nope"],
     ["reset-dep"],
     ["ignore", "hello"],
-    ["help", "list"],
     ["help", "hello"],
     ["nope"],
     ["list", "--nope"],

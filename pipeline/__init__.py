@@ -3,7 +3,7 @@
 The rooms, from what the user types down to what everything stands on. A room imports only rooms below it; a test
 enforces that.
 
-    dodo.py        the task list in reading order
+    dodo.py        the task list in reading order; what dodo.py beside guests.yaml imports
     commands/      what users type besides doit's own commands
     tasks/         each artifact: what it is made from, where it goes, its recipe
     engine/        artifacts as doit tasks
@@ -34,6 +34,7 @@ enforces that.
       schema/        tables and the readers of values
       syntax/        YAML with lines and columns, ranges of names
     model/         the farm as plain values; sizes, addresses, identities
+    project.py     tells a farm from other projects of doit
     input_file.py  opens files that others wrote: regular ones only, and with a limit
     errors.py      the errors that a user may see
 

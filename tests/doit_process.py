@@ -29,7 +29,11 @@ _forks.set_forkserver_preload(
     [
         *("__main__", __name__, "doit.doit_cmd", "jinja2", "rich.progress"),
         *(f"cryptography.hazmat.primitives.{name}" for name in ("serialization", "asymmetric.ec", "asymmetric.rsa")),
-        *(module.name for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")),
+        *(
+            module.name
+            for module in pkgutil.walk_packages(pipeline.__path__, "pipeline.")
+            if module.name != "pipeline.dodo"  # which reads the list where it is imported
+        ),
     ]
 )
 

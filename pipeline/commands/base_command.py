@@ -1,5 +1,6 @@
 """What every command does with the words it is given: unknown or senseless ones are errors, one line each."""
 
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from doit.cmd_base import Command
 from doit.cmdparse import CmdOption, CmdParseError, DefaultUpdate
 from doit.task import Task
 
-from pipeline import signals
+from pipeline import project, signals
 from pipeline.engine import may_end_early
 from pipeline.engine.run import descriptors, variables
 from pipeline.engine.run.user_errors import one_line_errors
@@ -20,7 +21,7 @@ from pipeline.engine.state import looking
 from pipeline.engine.state.state import State
 from pipeline.errors import GuestfarmError, did_you_mean, quoted
 
-_VARIABLES = ("guests", "build")
+_VARIABLES = ("guests", "build", "keys")
 """What commands that need no dodo.py take, whether they ask for it or not: a user may always give the same."""
 
 MOST_PROCESSES = 1000
@@ -89,6 +90,7 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401  # whatever doit's own takes
         super().__init__(*arguments, **options)
+        self._given = arguments, options
         self.bin_name = "doit"  # also by python -m doit
         loader = getattr(self, "loader", None)
         if loader is not None:
@@ -97,6 +99,8 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
     def get_options(self) -> list[CmdOption]:
         """The options, each with a type that refuses what is out of bounds."""
         options: list[CmdOption] = super().get_options()
+        if _of_doit(type(self)) is not None and not project.is_farm(sys.argv[1:]):
+            return options  # asked for by doit's own help
         for option in options:
             if option.type is int:
                 option.type = _BOUNDS.get(option.name, WholeNumber())
@@ -105,7 +109,13 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
         return options
 
     def parse_execute(self, in_args: list[str]) -> int:
-        """Do what the arguments say. Raises SystemExit with the exit code where that cannot be done."""
+        """Do what the arguments say. Raises SystemExit with the exit code where that cannot be done.
+
+        In another project than a farm, doit's own command does it, where it has one of that name.
+        """
+        if (own := _of_doit(type(self))) is not None and not project.is_farm(in_args):
+            arguments, options = self._given
+            return int(own(*arguments, **options).parse_execute(in_args) or 0)
         variables.watch()
         with one_line_errors(f"{self.bin_name} {self.name}", is_debugged=lambda: bool(self.pdb)):
             descriptors.prepare()
@@ -209,6 +219,18 @@ class BaseCommand(Command):  # type: ignore[misc]  # doit has no types
 
     def _hint_of_help(self) -> str:
         return f"{self.bin_name} help {self.name} lists what it takes"
+
+
+def _of_doit(command: type) -> type | None:
+    """The command of doit's own that `command` takes the place of, if there is one."""
+    return getattr(command, "of_doit", None) or next(
+        (
+            each
+            for each in command.__mro__
+            if each.__module__.startswith("doit.") and each.__module__ != "doit.cmd_base"
+        ),
+        None,
+    )
 
 
 class _Loader:

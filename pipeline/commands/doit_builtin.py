@@ -92,6 +92,7 @@ class DumpDB(_Own, DoitCmdBase):  # type: ignore[misc]  # as above
     """Prints what is on record of tasks."""
 
     name = "dumpdb"
+    of_doit = DoitDumpDB
     only_looks = True
     takes_words = False
     doc_purpose = DoitDumpDB.doc_purpose

@@ -11,6 +11,7 @@ from doit.cmd_run import Run as DoitRun
 from doit.exceptions import InvalidCommand, InvalidTask
 from doit.task import Task
 
+from pipeline import project
 from pipeline.commands.base_command import BaseCommand, unknown_task
 from pipeline.commands.site_command import SiteCommand
 from pipeline.engine import may_end_early, show_warnings, user_errors
@@ -51,8 +52,12 @@ class Run(BaseCommand, DoitRun):  # type: ignore[misc]  # doit has no types
 
         There is no task of such a name: doit refuses a task creator that is called like a command.
         """
-        verb = next(
-            filter(self._is_for_guests, (argument.partition(":")[0] for argument in in_args if ":" in argument)), ""
+        verb = (
+            ""
+            if not project.is_farm(in_args)
+            else next(
+                filter(self._is_for_guests, (argument.partition(":")[0] for argument in in_args if ":" in argument)), ""
+            )
         )
         if not verb:
             return int(super().parse_execute(in_args))

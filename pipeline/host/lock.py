@@ -29,9 +29,10 @@ def acquire(path: Path) -> int | str:
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    except BaseException:  # on a full disk the lock could not be had again
-        release(descriptor)
-        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # a full disk is no reason not to make room there
+            release(descriptor)
+            raise
     return descriptor
 
 

@@ -362,11 +362,12 @@ def test_a_plan_refuses_what_the_deed_refuses(farm: Workshop) -> None:
     farm.doit("deploy", "deb01", "deb02", "web01")
     farm.change_list("farm: tiny", "farm: other")
     with opened_by_qemu(place(farm, "web01") / "root.img"):
-        runs = [farm.doit("redeploy", "deb01", "deb02", "web01", *yes, check=False) for yes in ([], ["--yes"])]
+        words = ("build=other", "redeploy", "deb01", "deb02", "web01")
+        runs = [farm.doit(*words, *yes, check=False) for yes in ([], ["--yes"])]
         assert [run.code for run in runs] == [2, 2]
         assert runs[0].output == runs[1].output
         assert [line.partition(":")[0] for line in runs[0].output.splitlines()] == ["deb01", "deb02", "web01"]
-        run = farm.doit("redeploy", "web01", "--foreign", check=False)
+        run = farm.doit("build=other", "redeploy", "web01", "--foreign", check=False)
         assert "is in use by" in run.output
 
 

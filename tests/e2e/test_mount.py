@@ -1,6 +1,7 @@
 """`doit mount` and `doit umount`: the disk of a guest that is down, read-only unless told otherwise."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_it_is_busy(host: Host) -> None:
     with (host.point / "etc/hostname").open():
         output = host.doit("umount", "deb01", code=2).output
     assert "target is busy" in output
-    assert f"fuser -vm {host.point}" in output
+    assert f"fuser -vm {shlex.quote(str(host.point))}" in output
 
 
 def test_only_root(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,13 +182,13 @@ def test_a_deleted_artifact_is_made_alone(built: Workshop, name: str, task: str)
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
-        ("image/blank.py", [f"zero:{BASE}"]),
-        ("image/e2fsprogs.py", [f"format:{BASE}"]),
-        ("image/swap.py", [f"swap:{guest}" for guest in GUESTS]),
-        ("image/kernel.py", ["kernel:debian"]),
-        ("system/__init__.py", [f"root:{guest}" for guest in GUESTS]),
-        ("hypervisor/__init__.py", [f"config:{guest}" for guest in GUESTS]),
-        ("image/base.py", [f"populate:{BASE}"]),
+        ("image/files/sparse.py", [f"zero:{BASE}"]),
+        ("image/ext/e2fsprogs.py", [f"format:{BASE}"]),
+        ("image/disk/swap.py", [f"swap:{guest}" for guest in GUESTS]),
+        ("image/sources/kernel.py", ["kernel:debian"]),
+        ("guestos/__init__.py", [f"root:{guest}" for guest in GUESTS]),
+        ("hypervisors/__init__.py", [f"config:{guest}" for guest in GUESTS]),
+        ("image/disk/base.py", [f"populate:{BASE}"]),
         ("tasks/master.py", ["master:debian"]),
     ],
 )

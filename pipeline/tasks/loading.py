@@ -20,7 +20,7 @@ from pipeline.inputs.files import read
 from pipeline.inputs.tree import walk
 from pipeline.model.farm import Farm, Note
 from pipeline.model.file import TreeItem
-from pipeline.tasks import master, ownership
+from pipeline.tasks import master, ownership, recorded_inputs
 from pipeline.tasks.site import Site
 
 
@@ -74,7 +74,7 @@ class _Loading:
         needs = self._needs(Site(found, self._build, self._keys))
         if needs:
             self._read(needs)
-        templates.check(found.guests.values())
+        templates.check(found.guests.values(), recorded_inputs.note_templates)
         return found
 
     def _read(self, needs: dict[str, int] | None = None) -> Farm:

@@ -2,18 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from pipeline import process
 from pipeline.inputs import renderer
-from pipeline.inputs.renderer import Mistake, Render, rendered
+from pipeline.inputs.renderer import Mistake, Render, Request
 
 pytestmark = pytest.mark.unit
 
-GUEST = {"name": "deb01", "addresses": ["10.0.0.1"]}
+GUEST: dict[str, object] = {"name": "deb01", "addresses": ("10.0.0.1",)}
 MEMORY = "it takes more memory than templates have"
 
 TOO_MUCH = {
@@ -57,8 +57,13 @@ def time_for_each() -> Iterator[None]:
     renderer._has_crashed.clear()
 
 
+def rendered(guest: dict[str, object], renders: Sequence[Render]) -> list[bytes | Mistake]:
+    (found,) = renderer.rendered([Request(guest, renders)])
+    return found
+
+
 def render(source: str) -> bytes | Mistake:
-    (found,) = rendered(GUEST, [Render("t", source, {"list": ["a", "b"]})])
+    (found,) = rendered(GUEST, [Render("t", source, {"list": ("a", "b")})])
     return found
 
 

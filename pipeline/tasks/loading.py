@@ -56,8 +56,8 @@ class _Loading:
         self._keys = keys
         """The folder of SSH host keys, which are the user's own, as the list is."""
         self._build = build
-        self.files: list[Path] = []
-        """What was looked at to find mistakes, besides the list."""
+        self.files: dict[Path, tuple[int, ...] | None] = {}
+        """What was looked at to find mistakes, besides the list, each as it was before that."""
         with user_errors():
             self._text = guestlist.text_of(path)
         self.catalogue = Catalogue(build / "catalogue", (str(path), str(build), str(keys)), self._text.encode())
@@ -88,13 +88,18 @@ class _Loading:
         )
 
     def _noted(self, file: Path) -> bytes:
-        self.files.append(file)
+        self._note(file)
         return read(file)
 
     def _noted_tree(self, folder: Path) -> Sequence[TreeItem]:
         items = walk(folder)
-        self.files.extend([folder, *(folder / item.path for item in items)])
+        for path in (folder, *(folder / item.path for item in items)):
+            self._note(path)
         return items
+
+    def _note(self, path: Path) -> None:
+        if path not in self.files:
+            self.files[path] = Catalogue.stamp(path)
 
     def _needs(self, site: Site) -> dict[str, int]:
         """What the masters need, in bytes, that are known and for which some root disk is too small."""

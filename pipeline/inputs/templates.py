@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import GuestfarmError, did_you_mean
+from pipeline.inputs import renderer
 from pipeline.inputs.files import read
-from pipeline.inputs.renderer import NOT_TRIED, Mistake, Render, Request, rendered
+from pipeline.inputs.renderer import NOT_TRIED, Mistake, Render, Request
 from pipeline.model.file import Put, PutFile
 from pipeline.model.guest import Guest
 from pipeline.model.network import Nic
@@ -151,7 +152,7 @@ def _each(guests: Iterable[Guest]) -> Iterator[tuple[str, ...] | GuestfarmError]
             asked.append(_wanted(guest, merged))
             yield asked[-1].request
 
-    for found in rendered(requests()):
+    for found in renderer.rendered(requests()):
         wanted = asked.popleft()
         answer = wanted.answer(found)
         if not isinstance(answer, GuestfarmError):

@@ -1,25 +1,40 @@
 """Fills in templates: a program of its own that renderer.py starts, with limits, since a template is a program, too.
 
-It imports nothing of Guestfarm's. Its argument is the descriptor to read from. Each line is a JSON object: `sources`,
-new templates by number, each with its name and text; `guest`, what is known of a guest; and `renders`, pairs of a
-template's number and variables. For each pair a JSON list is the answer, on a line of the standard output: the line of
-a mistake and what it is, or null and how many bytes of text follow. Line 0 says that the time was over before.
+It imports nothing of Guestfarm's. Its arguments are two descriptors: of a pipe to read from, and of memory that it
+shares with the one who asks. It is asked in batches. Each is its length in 8 bytes, little-endian, and a tuple in the
+format of marshal: new templates by number, each with its name and text; variables; what is known of guests; and
+renders, each the numbers of a guest, a template and variables. The items of the second and the third are marshalled
+on their own.
+
+An answer on the standard output is a line with a JSON list, and the texts after it, one after the other. In the list,
+a number is the length in bytes of a render's text, and a pair is a mistake: its line and what it is. Line 0 says that
+the time was over before. Once texts come to MOST_ANSWERED bytes the answer ends, and is of the first renders alone.
+
+The number of the render that is being filled in is in the shared memory. So it is known which has ended the program.
 """
 
 import json
+import marshal
 import math
+import mmap
 import os
 import resource
 import signal
+import struct
 import sys
+from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import Any, Final
+from typing import IO, Final
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 LARGEST: Final = 1 << 24
 """Characters that a template may come to."""
+MOST_ANSWERED: Final = 1 << 20
+"""Bytes of texts after which an answer ends: both sides have it in memory, with the text that goes beyond."""
+LENGTH: Final = struct.Struct("<Q")
+"""The length of a batch, and the number of a render."""
 _SECONDS: Final = 2.0
 """Of processor time that all templates may take together: to compile one of 100 KB takes about half a second."""
 _SECONDS_PER_RENDER: Final = 0.005
@@ -88,14 +103,14 @@ class _Templates:
 
     def __init__(self) -> None:
         self._environment = environment()
-        self._sources: dict[str, tuple[str, str]] = {}
-        self._compiled: dict[str, Template | _Mistake] = {}
+        self._sources: dict[int, tuple[str, str]] = {}
+        self._compiled: dict[int, Template | _Mistake] = {}
 
-    def add(self, sources: dict[str, tuple[str, str]]) -> None:
+    def add(self, sources: dict[int, tuple[str, str]]) -> None:
         """Learn templates: for each number its name and text."""
         self._sources |= sources
 
-    def text(self, number: str, values: dict[str, object]) -> bytes:
+    def text(self, number: int, values: dict[str, object]) -> bytes:
         """What a template comes to. Raises _Mistake for whatever goes wrong."""
         name, source = self._sources[number]
         try:
@@ -162,35 +177,41 @@ def _processor_time() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _fixed(value: Any) -> Any:  # noqa: ANN401  # whatever JSON has
-    """The same with tuples for lists: templates change nothing."""
-    if isinstance(value, list):
-        return tuple(map(_fixed, value))
-    return {key: _fixed(each) for key, each in value.items()} if isinstance(value, dict) else value
+def _batches(questions: IO[bytes]) -> Iterator[bytes]:
+    while length := questions.read(LENGTH.size):
+        yield questions.read(*LENGTH.unpack(length))
 
 
 def main() -> None:
     """Answer until the input ends."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LONGEST_ERROR, _LONGEST_ERROR))
-    templates, clock = _Templates(), _Clock()
-    for line in os.fdopen(int(sys.argv[1]), "rb"):
-        asked = json.loads(line)
-        templates.add(asked["sources"])
-        guest = _fixed(asked["guest"])
-        for number, variables in asked["renders"]:
-            text = b""
-            answer: list[object] = [0, ""]
+    questions, shared = map(int, sys.argv[1:])
+    templates, clock, current = _Templates(), _Clock(), mmap.mmap(shared, LENGTH.size)
+    for batch in _batches(os.fdopen(questions, "rb")):
+        sources, variables, guests, renders = marshal.loads(batch)  # noqa: S302  # from who started us
+        templates.add(sources)
+        variables, guests = (list(map(marshal.loads, each)) for each in (variables, guests))
+        answers: list[int | tuple[int, str]] = []
+        texts: list[bytes] = []
+        room = MOST_ANSWERED
+        for number, (guest, template, own) in enumerate(renders):
+            LENGTH.pack_into(current, 0, number)
             try:
                 if clock.is_over:
                     raise _Mistake(0, "")
                 with clock:
-                    text = templates.text(number, {**_fixed(variables), "guest": guest})
-                answer = [None, len(text)]
+                    text = templates.text(template, {**variables[own], "guest": guests[guest]})
+                answers.append(len(text))
+                texts.append(text)
+                room -= len(text)
             except _Mistake as mistake:
-                answer = [mistake.line, str(mistake)]
+                answers.append((mistake.line, str(mistake)))
             except _TooLong:  # at the very end
-                answer = [1, _message(_TooLong())]
-            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + text)
+                answers.append((1, _message(_TooLong())))
+            if room <= 0:
+                break
+        sys.stdout.buffer.write(json.dumps(answers).encode() + b"\n")
+        sys.stdout.buffer.writelines(texts)
         sys.stdout.buffer.flush()
 
 

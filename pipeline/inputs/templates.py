@@ -1,17 +1,21 @@
 """Templates of files, filled in by Jinja2 with what is known of a guest and with the variables of the list."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import GuestfarmError, did_you_mean
+from pipeline.inputs import renderer
 from pipeline.inputs.files import read
-from pipeline.inputs.renderer import NOT_TRIED, Mistake, Render, rendered
+from pipeline.inputs.renderer import NOT_TRIED, Mistake, Render, Request
 from pipeline.model.file import Put, PutFile
 from pipeline.model.guest import Guest
 from pipeline.model.network import Nic
+from pipeline.model.role import Variables
 
 _TIME_IS_UP = "other templates are not tried: there is no time left for them"
 
@@ -22,95 +26,171 @@ class _TimeIsUpError(GuestfarmError):
 
 def filled(guest: Guest) -> Guest:
     """The guest with the text in place of each template. Raises GuestfarmError, a line for each that fails; OSError."""
-    if not any(map(_has_template, (guest.files, *(role.files for role in guest.roles)))):
+    if not _has_templates(guest):
         return guest
-    if guest in _known:
-        return _known[guest]
-    facts = _facts(guest)
-    faults: list[str] = []
-    shared, own = guest.shared_variables, guest.variables
-    layers = [(role.files, (shared, role.variables, own)) for role in guest.roles] + [(guest.files, (shared, own))]
-    wanted = [
-        (file, {name: value for variables in below for name, value in variables})
-        for files, below in layers
-        for file in files
-        if isinstance(file, PutFile) and file.template
-    ]
-    texts = iter(_texts_of(wanted, facts, guest.name, faults))
-    if faults:
-        raise (_TimeIsUpError if faults[-1] == _TIME_IS_UP else GuestfarmError)("\n".join(faults))
+    found = iter(texts(guest))
 
     def fill(files: tuple[Put, ...]) -> tuple[Put, ...]:
-        return tuple(
-            replace(file, text=next(texts), source=None, template=False)
-            if isinstance(file, PutFile) and file.template
-            else file
-            for file in files
-        )
+        return tuple(with_text(file, next(found)) if is_template(file) else file for file in files)
 
     roles = tuple(replace(role, files=fill(role.files)) for role in guest.roles)
-    changed = replace(guest, roles=roles, files=fill(guest.files))
-    _keep(guest, changed)
-    return changed
+    return replace(guest, roles=roles, files=fill(guest.files))
 
 
-_known: dict[Guest, Guest] = {}
-"""Those that were filled in before: a run asks several times, whether all is well, what is stale, and what to write."""
+def texts(guest: Guest) -> tuple[str, ...]:
+    """What a guest's templates come to: those of its roles first, then its own. Raises GuestfarmError and OSError."""
+    if not _has_templates(guest):
+        return ()
+    known = _known.get(id(guest))
+    if known is not None and known[0] is guest:
+        return known[1]
+    (found,) = _each([guest])
+    if isinstance(found, GuestfarmError):
+        raise found
+    return found
+
+
+def check(guests: Iterable[Guest], seen: Callable[[Guest, tuple[str, ...]], object]) -> None:
+    """Fill in every template; what the templates of a guest come to is told to `seen`.
+
+    Raises GuestfarmError with all that is wrong, a line each; OSError.
+    """
+    faults: list[str] = []
+    wanted = [guest for guest in guests if _has_templates(guest)]
+    for guest, found in zip(wanted, _each(wanted), strict=True):
+        if not isinstance(found, GuestfarmError):
+            seen(guest, found)
+            continue
+        faults.append(str(found))
+        if isinstance(found, _TimeIsUpError):
+            break
+    if faults:
+        raise GuestfarmError("\n".join(faults))
+
+
+def is_template(file: Put) -> bool:
+    """Whether a file is still to be filled in."""
+    return isinstance(file, PutFile) and file.template
+
+
+def with_text(file: Put, text: str) -> PutFile:
+    """A template that was filled in."""
+    if not isinstance(file, PutFile):
+        raise TypeError(f"{file.path} is no template")
+    return replace(file, text=text, source=None, template=False)
+
+
+_known: dict[int, tuple[Guest, tuple[str, ...]]] = {}
+"""What was filled in before, by the identity of the guest: a run asks whether all is well, and then what to write.
+
+To tell guests by what they are would take as long as to fill in a template.
+"""
 _MOST_KEPT = 1 << 26
 """Characters of all texts in memory."""
 _kept = [0]
 
 
-def _keep(guest: Guest, changed: Guest) -> None:
-    files = [file for files in (changed.files, *(role.files for role in changed.roles)) for file in files]
-    size = sum(len(file.text or "") for file in files if isinstance(file, PutFile))
+def _keep(guest: Guest, found: tuple[str, ...]) -> None:
+    size = sum(map(len, found))
     if _kept[0] + size <= _MOST_KEPT:
         _kept[0] += size
-        _known[guest] = changed
+        _known[id(guest)] = guest, found
+
+
+def _has_templates(guest: Guest) -> bool:
+    return any(map(is_template, guest.files)) or any(_has_template(role.files) for role in guest.roles)
 
 
 def _has_template(files: Iterable[Put]) -> bool:
-    return any(isinstance(file, PutFile) and file.template for file in files)
+    return any(map(is_template, files))
 
 
-def check(guests: Iterable[Guest]) -> None:
-    """Fill in every template. Raises GuestfarmError with all that is wrong, a line each; OSError."""
-    faults: list[str] = []
-    for guest in guests:
-        try:
-            filled(guest)
-        except _TimeIsUpError as error:
-            faults.append(str(error))
-            break
-        except GuestfarmError as error:
-            faults.append(str(error))
-    if faults:
-        raise GuestfarmError("\n".join(faults))
+@dataclass(slots=True)
+class _Wanted:
+    """The templates of a guest, with what stands in for those that cannot be read, and their variables."""
+
+    guest: Guest
+    facts: dict[str, Any]
+    files: list[PutFile] = field(default_factory=list)
+    sources: list[str | Mistake] = field(default_factory=list)
+    variables: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def request(self) -> Request:
+        """What the program that fills in templates is asked."""
+        rows = zip(self.files, self.sources, self.variables, strict=True)
+        return Request(
+            self.facts,
+            [Render(_name(file), source, own) for file, source, own in rows if isinstance(source, str)],
+        )
+
+    def answer(self, found: Sequence[bytes | Mistake]) -> tuple[str, ...] | GuestfarmError:
+        """What the templates come to, or all that is wrong with them."""
+        answers = iter(found)
+        made: list[str] = []
+        faults: list[str] = []
+        for file, source, variables in zip(self.files, self.sources, self.variables, strict=True):
+            text = next(answers) if isinstance(source, str) else source
+            if text == NOT_TRIED:
+                return _TimeIsUpError("\n".join([*faults, _TIME_IS_UP]))
+            if isinstance(text, Mistake):
+                where = f"{_shown(file)}:{text.line}" if file.source is not None else f"{_name(file)}, line {text.line}"
+                hint = _meant(text.message, {**variables, "guest": self.facts})
+                faults.append(f"{where}: guest '{self.guest.name}': {text.message}" + (f"; {hint}" if hint else ""))
+            else:
+                made.append(text.decode())
+        return GuestfarmError("\n".join(faults)) if faults else tuple(made)
 
 
-def _texts_of(
-    wanted: Sequence[tuple[PutFile, Mapping[str, Any]]], facts: Mapping[str, object], guest: str, faults: list[str]
-) -> list[str]:
-    """What templates come to, each with its variables; empty for one with a mistake, which is put into `faults`."""
-    sources = [_source(file) for file, _ in wanted]
-    renders = [
-        Render(_name(file), source, variables)
-        for (file, variables), source in zip(wanted, sources, strict=True)
-        if isinstance(source, str)
-    ]
-    found = iter(rendered(facts, renders))
-    texts = []
-    for (file, variables), source in zip(wanted, sources, strict=True):
-        text = next(found) if isinstance(source, str) else source
-        if text == NOT_TRIED:
-            faults.append(_TIME_IS_UP)
-            break
-        if isinstance(text, Mistake):
-            where = f"{_shown(file)}:{text.line}" if file.source is not None else f"{_name(file)}, line {text.line}"
-            hint = _meant(text.message, {**variables, "guest": facts})
-            faults.append(f"{where}: guest '{guest}': {text.message}" + (f"; {hint}" if hint else ""))
-        texts.append("" if isinstance(text, Mistake) else text.decode())
-    return texts
+def _each(guests: Iterable[Guest]) -> Iterator[tuple[str, ...] | GuestfarmError]:
+    """What the templates of each guest come to, or all that is wrong with them. Raises OSError."""
+    asked: deque[_Wanted] = deque()
+    merged = _Merged()
+
+    def requests() -> Iterator[Request]:
+        for guest in guests:
+            asked.append(_wanted(guest, merged))
+            yield asked[-1].request
+
+    for found in renderer.rendered(requests()):
+        wanted = asked.popleft()
+        answer = wanted.answer(found)
+        if not isinstance(answer, GuestfarmError):
+            _keep(wanted.guest, answer)
+        yield answer
+
+
+def _wanted(guest: Guest, merged: "_Merged") -> _Wanted:
+    wanted = _Wanted(guest, _facts(guest))
+    shared, own = guest.shared_variables, guest.variables
+    layers = [(role.files, (shared, role.variables, own)) for role in guest.roles] + [(guest.files, (shared, own))]
+    for files, below in layers:
+        for file in files:
+            if isinstance(file, PutFile) and file.template:
+                wanted.files.append(file)
+                wanted.sources.append(_source(file))
+                wanted.variables.append(merged.of(below))
+    return wanted
+
+
+class _Merged:
+    """Variables of which those that come later win; one object for guests that have the same."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Variables, ...], dict[str, Any]] = {}
+
+    def of(self, layers: tuple[Variables, ...]) -> dict[str, Any]:
+        """The variables of all `layers`."""
+        found = self._last.get(layers)
+        if found is None:
+            if len(self._last) >= _MOST_MERGED:
+                self._last.clear()
+            found = self._last[layers] = {name: value for variables in layers for name, value in variables}
+        return found
+
+
+_MOST_MERGED = 100
+"""How many mappings of variables are kept to be shared: as many as a list has roles, rather than guests."""
 
 
 def _name(file: PutFile) -> str:
@@ -126,7 +206,12 @@ def _shown(file: PutFile) -> str:
 def _source(file: PutFile) -> str | Mistake:
     if file.source is None:
         return file.text or ""
-    data = read(file.source)
+    return _decoded(file.source)
+
+
+@cache
+def _decoded(path: Path) -> str | Mistake:
+    data = read(path)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -20,7 +20,7 @@ from pipeline.inputs.files import read
 from pipeline.inputs.tree import walk
 from pipeline.model.farm import Farm, Note
 from pipeline.model.file import TreeItem
-from pipeline.tasks import master, ownership
+from pipeline.tasks import master, ownership, recorded_inputs
 from pipeline.tasks.site import Site
 
 
@@ -56,8 +56,8 @@ class _Loading:
         self._keys = keys
         """The folder of SSH host keys, which are the user's own, as the list is."""
         self._build = build
-        self.files: list[Path] = []
-        """What was looked at to find mistakes, besides the list."""
+        self.files: dict[Path, tuple[int, ...] | None] = {}
+        """What was looked at to find mistakes, besides the list, each as it was before that."""
         with user_errors():
             self._text = guestlist.text_of(path)
         self.catalogue = Catalogue(build / "catalogue", (str(path), str(build), str(keys)), self._text.encode())
@@ -74,7 +74,7 @@ class _Loading:
         needs = self._needs(Site(found, self._build, self._keys))
         if needs:
             self._read(needs)
-        templates.check(found.guests.values())
+        templates.check(found.guests.values(), recorded_inputs.note_templates)
         return found
 
     def _read(self, needs: dict[str, int] | None = None) -> Farm:
@@ -88,13 +88,18 @@ class _Loading:
         )
 
     def _noted(self, file: Path) -> bytes:
-        self.files.append(file)
+        self._note(file)
         return read(file)
 
     def _noted_tree(self, folder: Path) -> Sequence[TreeItem]:
         items = walk(folder)
-        self.files.extend([folder, *(folder / item.path for item in items)])
+        for path in (folder, *(folder / item.path for item in items)):
+            self._note(path)
         return items
+
+    def _note(self, path: Path) -> None:
+        if path not in self.files:
+            self.files[path] = Catalogue.stamp(path)
 
     def _needs(self, site: Site) -> dict[str, int]:
         """What the masters need, in bytes, that are known and for which some root disk is too small."""

@@ -1,10 +1,17 @@
 """Templates in built root disks: what they come to, what makes exactly which guests stale, and what is refused."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
+from pipeline.inputs import renderer, templates
+from pipeline.inputs.renderer import Mistake, Request
+from pipeline.model.guest import Guest
+from tests import doit_process
 from tests.e2e.conftest import Workshop
 from tests.e2e.test_roles import roots, status
 
@@ -63,6 +70,58 @@ def test_exactly_the_guests_whose_text_changed_are_stale(farm: Workshop) -> None
     assert roots(farm) == [], "it comes to the same"
     (farm.folder / "app.conf.j2").write_text("changed\n" + TEMPLATE)
     assert roots(farm) == ["root:deb01", "root:deb02"]
+
+
+def filled_in(farm: Workshop, *arguments: str) -> list[str]:
+    """The guests that a doit run fills templates in for."""
+    output = doit_process.run(arguments, farm.folder, os.environ, prepare=_tell).output
+    return [line.removeprefix(_MARK) for line in output.splitlines() if line.startswith(_MARK)]
+
+
+_MARK = "filled in: "
+
+
+def _tell() -> None:
+    rendered = renderer.rendered
+
+    def telling(requests: Iterable[Request]) -> Iterator[list[bytes | Mistake]]:
+        asked = list(requests)
+        print(*(f"{_MARK}{request.guest['name']}" for request in asked), sep="\n", flush=True)
+        return rendered(asked)
+
+    renderer.rendered = telling
+
+
+def test_nothing_is_filled_in_where_nothing_changed(farm: Workshop) -> None:
+    (farm.folder / "copied").write_text("c")
+    farm.change_list("{/etc/app.conf: {", "{/etc/copied: {source: copied}, /etc/app.conf: {")
+    every = ["deb01", "deb02", "web01"]
+    assert filled_in(farm) == every, "once, to be checked, to be put on record and to be written"
+    assert filled_in(farm) == []
+    assert filled_in(farm, "list") == []
+    (farm.folder / "copied").write_text("changed")
+    assert roots(farm) == ["root:deb01", "root:deb02"], "what is copied is looked at by each run"
+    (farm.folder / "app.conf.j2").write_text(f"changed {TEMPLATE}")
+    assert filled_in(farm) == every
+
+
+def test_a_template_that_changes_while_it_is_used(farm: Workshop) -> None:
+    """Its new text is seen by the next run, even if it is of the same size."""
+    doit_process.run((), farm.folder, os.environ, prepare=_change_after_check)
+    assert status(farm, "deb02", "etc/app.conf")[0].startswith("listen ")
+    assert roots(farm) == ["root:deb01", "root:deb02"]
+    farm.doit()
+    assert status(farm, "deb02", "etc/app.conf")[0].startswith("LISTEN ")
+
+
+def _change_after_check() -> None:
+    check = templates.check
+
+    def changing(guests: Iterable[Guest], seen: Callable[[Guest, tuple[str, ...]], object]) -> None:
+        check(guests, seen)
+        Path("app.conf.j2").write_text(TEMPLATE.replace("listen", "LISTEN"))
+
+    templates.check = changing
 
 
 @pytest.mark.parametrize(

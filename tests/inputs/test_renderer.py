@@ -2,18 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from pipeline import process
 from pipeline.inputs import renderer
-from pipeline.inputs.renderer import Mistake, Render, rendered
+from pipeline.inputs.renderer import Mistake, Render, Request
 
 pytestmark = pytest.mark.unit
 
-GUEST = {"name": "deb01", "addresses": ["10.0.0.1"]}
+GUEST: dict[str, object] = {"name": "deb01", "addresses": ("10.0.0.1",)}
 MEMORY = "it takes more memory than templates have"
 
 TOO_MUCH = {
@@ -57,8 +57,13 @@ def time_for_each() -> Iterator[None]:
     renderer._has_crashed.clear()
 
 
+def rendered(guest: dict[str, object], renders: Sequence[Render]) -> list[bytes | Mistake]:
+    (found,) = renderer.rendered([Request(guest, renders)])
+    return found
+
+
 def render(source: str) -> bytes | Mistake:
-    (found,) = rendered(GUEST, [Render("t", source, {"list": ["a", "b"]})])
+    (found,) = rendered(GUEST, [Render("t", source, {"list": ("a", "b")})])
     return found
 
 
@@ -119,3 +124,142 @@ def test_a_fork_has_a_program_of_its_own(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     assert said.read_bytes() == b"deb01"
     assert render("b") == b"b"
+
+
+def asked(*sources: str) -> list[Request]:
+    """A guest for each template."""
+    return [
+        Request({"name": f"deb{number}"}, [Render(f"t{number}", source, {})]) for number, source in enumerate(sources)
+    ]
+
+
+def test_each_guest_has_its_answers_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However guests and texts fall into batches and answers."""
+    shared: dict[str, str | tuple[str, ...]] = {"port": "80"}
+    requests = [
+        Request(
+            {"name": f"deb{number}"},
+            [Render("t", "{{ guest.name }}:{{ port }}", shared), Render("u", "{{ own }}", {"own": f"u{number}"})]
+            * (number % 3),
+        )
+        for number in range(50)
+    ]
+    wanted = [[f"deb{number}:80".encode(), f"u{number}".encode()] * (number % 3) for number in range(50)]
+    for largest in (1, 200, 1 << 20):
+        monkeypatch.setattr(renderer, "_LARGEST_BATCH", largest)
+        assert list(renderer.rendered(requests)) == wanted
+
+
+def test_many_guests_are_one_question() -> None:
+    requests = asked(*["{{ guest.name }}"] * 100)
+    (batch,) = renderer._batches(requests)
+    assert len(batch.requests) == 100
+
+
+def test_batches_have_bounds() -> None:
+    """Of guests, of variables and of templates alike; one that is larger is a batch of its own."""
+    large = "x" * renderer._LARGEST_BATCH
+    render = Render("t", "a", {})
+    for each in (
+        Request({"name": large}, [render]),
+        Request({}, [Render("t", "a", {"a": large})]),
+        Request({}, [Render("t", large, {})]),
+    ):
+        assert [len(batch.requests) for batch in renderer._batches([each, each, Request({}, [render])])] == [1, 1, 1]
+
+
+def test_requests_are_taken_no_further_ahead_than_a_batch() -> None:
+    taken = []
+
+    def requests() -> Iterator[Request]:
+        for number in range(3):
+            taken.append(number)
+            yield Request({"name": "x" * renderer._LARGEST_BATCH}, [Render("t", "a", {})])
+
+    answers = renderer.rendered(requests())
+    assert next(answers) == [b"a"]
+    assert taken == [0]
+
+
+def test_long_texts_come_one_by_one() -> None:
+    """An answer ends where its texts are long: neither side has those of many guests in memory."""
+    sources = ["{{ 'é' * 2 ** 20 }}"] * 5
+    (batch,) = renderer._batches(asked(*sources))
+    sizes: list[int] = []
+    while sum(sizes) < len(sources):
+        found = batch.answered()
+        assert all(text == "é".encode() * 2**20 for text in found)
+        sizes.append(len(found))
+    assert sizes == [1] * 5
+    assert list(renderer.rendered(asked(*sources, "b")))[-1] == [b"b"]
+
+
+def test_mistakes_in_a_batch() -> None:
+    found = list(renderer.rendered(asked("a", "\n{{ b }}", "c", "{{ 'a' * 10 ** 9 }}", "é")))
+    assert found[0] == [b"a"]
+    assert found[1] == [Mistake(2, "'b' is undefined")]
+    assert found[2] == [b"c"]
+    assert found[3] == [Mistake(1, MEMORY)]
+    assert found[4] == ["é".encode()]
+
+
+ENDED = Mistake(1, "it takes more time or memory than templates have")
+
+CRASHING = """\
+import os, sys
+sys.path.insert(0, {folder!r})
+import jinja
+made = jinja.environment()
+made.globals["crash"] = os._exit
+jinja.environment = lambda: made
+jinja.main()
+"""
+
+
+@pytest.fixture
+def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A template that ends the program at once, as the kernel does when the limits are passed."""
+    program = tmp_path / "crashing.py"
+    program.write_text(CRASHING.format(folder=str(renderer._PROGRAM.parent)))
+    monkeypatch.setattr(renderer, "_PROGRAM", program)
+    return "{{ crash(1) }}"
+
+
+def test_one_in_the_middle_of_a_batch_that_ends_the_program(crashing: str) -> None:
+    """Those before it have their texts, it is told, and nothing that comes after it is tried."""
+    assert list(renderer.rendered(asked("a", "\n{{ b }}", "c", crashing, "e", "f"))) == [
+        *([b"a"], [Mistake(2, "'b' is undefined")], [b"c"]),
+        [ENDED],
+        *([renderer.NOT_TRIED], [renderer.NOT_TRIED]),
+    ]
+    assert list(renderer.rendered(asked("a"))) == [[renderer.NOT_TRIED]]
+
+
+def test_one_that_ends_the_program_after_the_first_answer(crashing: str) -> None:
+    """Its number counts from the first render of the batch, not of the question."""
+    long = "{{ 'a' * 2 ** 20 }}"
+    found = list(renderer.rendered(asked(long, long, "c", crashing, "e")))
+    assert found == [[b"a" * 2**20], [b"a" * 2**20], [b"c"], [ENDED], [renderer.NOT_TRIED]]
+
+
+def test_one_in_the_middle_of_a_batch_that_does_not_end() -> None:
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    assert list(renderer.rendered(asked("a", endless, "c"))) == [
+        [b"a"],
+        [Mistake(1, "it takes more time than templates have")],
+        [renderer.NOT_TRIED],
+    ]
+
+
+def test_who_stops_listening_gets_no_stale_answers() -> None:
+    assert next(renderer.rendered(asked("a", "b"))) == [b"a"]
+    assert render("c") == b"c"
+
+
+def test_a_program_that_was_killed_between_batches_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderer, "_LARGEST_BATCH", 1)
+    answers = renderer.rendered(asked("a", "b", "c"))
+    assert next(answers) == [b"a"]
+    os.kill(renderer._programs[-1]._running._process.pid, signal.SIGKILL)
+    renderer._programs[-1]._running.wait()
+    assert list(answers) == [[b"b"], [b"c"]]

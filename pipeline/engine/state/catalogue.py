@@ -2,7 +2,8 @@
 
 A catalogue is good for one guest list, one version of our code, of Python and of the libraries that read the list, one
 folder to build in, and the files that were looked at when the list was read. If any of them changed, it is made again.
-It holds no answers that tools or files give: what has to be asked, as the version of mkfs, is asked by each run.
+It holds no answers that tools or files give: what has to be asked, as the version of mkfs, is asked by each run. What
+templates come to follows from the list, the libraries and the files that were looked at, and need not be asked.
 
 Python's own formats are read in no time, but only from friends: they can crash Python, or run programs. So a catalogue
 is used only if it is a file of our own user that nobody else may read or write, and with the digest of all of it ahead.
@@ -15,7 +16,8 @@ import pickle
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -28,6 +30,16 @@ from pipeline.model.farm import Note
 
 _PACKAGE = Path(__file__).parents[2]
 _DIGEST = 32
+_SECOND = 10**9
+_TICK = 2 * 10**7
+"""Nanoseconds in which two changes may have one time: twice the kernel's slowest tick, of CONFIG_HZ=100.
+
+File systems that keep times in seconds may need two seconds, as FAT does.
+"""
+
+Stamp = tuple[int, ...] | None
+"""What changes when a file does: its size, times of modification and change in nanoseconds, inode and device."""
+_UNSETTLED: Stamp = ()
 
 Asked = tuple[tuple[str, Callable[[], Any]], ...]
 """Inputs that have to be asked, by name."""
@@ -58,7 +70,7 @@ class Catalogue:
     """
 
     def __init__(self, folder: Path, basis: object, text: bytes) -> None:
-        versions = (sys.version, *map(_stamp_of_library, ("doit", "yaml")))
+        versions = (sys.version, *map(_stamp_of_library, ("doit", "yaml", "jinja2", "markupsafe")))
         self._folder = folder
         self._unsaved: dict[str, bytes] = {}
         self._basis = _digest(repr((versions, str(Path.cwd()), list(_stamps(_PACKAGE)), basis)).encode())
@@ -74,10 +86,19 @@ class Catalogue:
         """What was found in the list that is, or depending on masters may be, a mistake."""
         self._entries: dict[str, list[Entry] | None] = {}
 
-    def note_list(self, farm: str, files: Iterable[Path], warnings: Sequence[Note]) -> None:
+    @staticmethod
+    def stamp(path: Path) -> Stamp:
+        """What the file at `path` is known by, asked for before it is read.
+
+        None if there is none; what no file has, if it may change once more without its stamp changing.
+        """
+        stamp = _stamp(str(path))
+        return _UNSETTLED if stamp is not None and time.time_ns() - max(stamp[1:3]) < _tick(stamp[2]) else stamp
+
+    def note_list(self, farm: str, files: Mapping[Path, Stamp], warnings: Sequence[Note]) -> None:
         """Note that the list of `farm` has no mistakes, but for `warnings`, and the `files` that tell so."""
         self.farm = farm
-        self._files = [(str(path), _stamp(str(path))) for path in files]
+        self._files = [(str(path), stamp) for path, stamp in files.items()]
         self.is_known = True
         self.warnings = warnings
         self._save("list", self._basis, (self._text, self._files, pickle.dumps(warnings), farm))
@@ -187,7 +208,11 @@ def _stamps(folder: Path) -> Iterator[object]:
             yield place, name, _stamp(f"{place}/{name}")
 
 
-def _stamp(path: str) -> tuple[int, ...] | None:
+def _tick(time_of_change: int) -> int:
+    return 2 * _SECOND if time_of_change % _SECOND == 0 else _TICK
+
+
+def _stamp(path: str) -> Stamp:
     """What changes when a file does; the time of change (ctime) cannot be set."""
     try:
         status = os.stat(path)  # noqa: PTH116  # as everywhere here, paths are text

@@ -1,6 +1,8 @@
 # make          sets up what is missing, then builds guests.yaml; afterwards: . .venv/bin/activate; doit
 # make test     sets up what is missing, then checks everything
 # make unit     runs the tests of single modules: some seconds
+# make test-pythons runs the unit tests with each Python from 3.11 to 3.14 that is installed
+# make coverage tells which lines the unit tests run; pages for a browser are in .venv/coverage
 # make test-xen runs built guests under the real Xen hypervisor, in emulation: some minutes
 # make test-selinux boots a Debian that enforces its SELinux policy: some minutes
 # make test-power interrupts builds, deploys and resizes by power cuts, faults and kills: many minutes, better as root
@@ -93,6 +95,20 @@ test: lint
 unit: setup
 	.venv/bin/python -m pytest -n auto -q -m unit $(PYTEST_FLAGS)
 
+# The unit tests with each Python that is installed, each in a .venv of its own.
+test-pythons: setup
+	@for version in 3.11 3.12 3.13 3.14; do \
+	    python$$version -c 'import ensurepip' 2>/dev/null || { echo "python$$version: not here"; continue; }; \
+	    echo "python$$version:"; \
+	    python$$version -m venv --clear .venv/pythons/$$version && \
+	    .venv/pythons/$$version/bin/python -m pip --disable-pip-version-check install -q --require-hashes -r $(LOCK) && \
+	    .venv/pythons/$$version/bin/python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e . && \
+	    .venv/pythons/$$version/bin/python -m pytest -n auto -q -m unit $(PYTEST_FLAGS) || exit 1; \
+	done
+
+coverage: setup
+	.venv/bin/python -m pytest -n auto -q -m unit --cov=pipeline --cov-report=term --cov-report=html:.venv/coverage $(PYTEST_FLAGS)
+
 test-xen: setup
 	.venv/bin/python -m pytest -m xen -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/xen
 
@@ -100,7 +116,7 @@ test-selinux: setup
 	.venv/bin/python -m pytest -m selinux -n 0 -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/boot/test_selinux.py
 
 test-power: setup
-	.venv/bin/python -m pytest -m power -n auto -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/faults
+	.venv/bin/python -m pytest -m power -n auto -o faulthandler_timeout=0 $(PYTEST_FLAGS) tests/faults tests/image/resize
 
 fuzz: setup
 	.venv/bin/python -m pytest -m hypothesis -o faulthandler_timeout=0 --hypothesis-profile=fuzz $(PYTEST_FLAGS)

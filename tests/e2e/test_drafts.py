@@ -163,7 +163,7 @@ def _die_at_the_rename_of_a_manifest() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return rename(path, target)
 
-    Path.rename = killed  # type: ignore[method-assign]  # this process ends by it
+    Path.rename = killed  # type: ignore[method-assign, assignment]  # in a fork that ends by it
 
 
 def test_a_manifest_that_is_killed_leaves_nothing_for_ever(built: Workshop) -> None:

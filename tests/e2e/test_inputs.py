@@ -113,13 +113,15 @@ def test_a_master_that_is_no_file_any_more(workshop: Workshop) -> None:
     tar.unlink()
     os.mkfifo(tar)
     run = workshop.doit("populate:*", check=False)
-    line = "guests.yaml:2:25: master 'debian': tar: 'debian.tar' is not a file; paths are relative to the folder of the list"
-    assert (run.code, run.output) == (2, f"{line}\n")
+    message = "master 'debian': tar: 'debian.tar' is not a file; paths are relative to the folder of the list"
+    assert (run.code, run.output) == (2, f"guests.yaml:2:25: {message}\n")
 
 
 def test_a_master_that_becomes_a_fifo_after_the_list_was_read(workshop: Workshop) -> None:
     tar = workshop.folder / "debian.tar"
-    run = workshop.doit("populate:*", check=False, environment=stub(workshop, "mke2fs", f"{{ rm {tar}; mkfifo {tar}; }}"))
+    run = workshop.doit(
+        "populate:*", check=False, environment=stub(workshop, "mke2fs", f"{{ rm {tar}; mkfifo {tar}; }}")
+    )
     assert run.code == 1
     assert f"{tar}: it is a FIFO, not a regular file" in run.output
     assert "Traceback" not in run.output

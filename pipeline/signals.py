@@ -82,18 +82,21 @@ def late() -> Iterator[Callable[[], None]]:
         deliver()
 
 
-def interrupt_waiting() -> None:
+def interrupt_waiting(pipe: tuple[int, int] | None = None) -> None:
     """From now on, have signals that this process handles end what its main thread waits for, whenever they come.
 
     Python's handlers run between two steps of the main thread. A signal that comes after the last step before a system
     call, or to another thread, does not have them run before that call has ended: Ctrl-C would wait for what it is to
     end. See set_wakeup_fd in Python's documentation of signals.
+
+    `pipe`, its reading and its writing end, is taken for this where it is given. Raises OSError where none is, and no
+    more files may be open.
     """
     global _nudging  # noqa: PLW0603  # there is one main thread
     if _nudging == os.getpid() or threading.current_thread() is not threading.main_thread():
         return
     _nudging = os.getpid()
-    reader, writer = os.pipe2(os.O_CLOEXEC)
+    reader, writer = pipe or os.pipe2(os.O_CLOEXEC)
     os.set_blocking(writer, False)
     signal.signal(_NUDGE, ignore)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

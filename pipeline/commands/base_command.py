@@ -1,7 +1,7 @@
 """What every command does with the words it is given: unknown or senseless ones are errors, one line each."""
 
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import filter as filter_names
@@ -271,12 +271,16 @@ class _Loader:
         return tasks
 
 
-def expanded(words: Iterable[str], tasks: Collection[str], guests: Collection[str]) -> list[str]:
-    """The names of tasks that `words` stand for, which are names or patterns. Raises GuestfarmError for others."""
+def expanded(words: Iterable[str], tasks: Collection[str], guests: Callable[[], Collection[str]]) -> list[str]:
+    """The names of tasks that `words` stand for, which are names or patterns. Raises GuestfarmError for others.
+
+    Only then it asks for the names of the `guests`, for which the list may have to be read.
+    """
     found = {word: [word] if word in tasks else filter_names(tasks, word) for word in words}
-    unknown = [str(unknown_task(word, tasks, guests)) for word, names in found.items() if not names]
+    unknown = [word for word, names in found.items() if not names]
     if unknown:
-        raise GuestfarmError("\n".join(unknown))
+        known = guests()
+        raise GuestfarmError("\n".join(str(unknown_task(word, tasks, known)) for word in unknown))
     return list(dict.fromkeys(chain(*found.values())))
 
 

@@ -47,8 +47,9 @@ class _OfTasks(_Own):
     def check_loaded(self, tasks: Sequence[Task], words: list[str]) -> None:
         """Have `words` be the tasks that they stand for. Raises GuestfarmError for one that stands for none."""
         site = self.loader.namespace.get("site")
-        guests = site.farm.guests if isinstance(site, Site) and words else {}
-        words[:] = expanded(words, {task.name: task for task in tasks}, guests)
+        words[:] = expanded(
+            words, {task.name: task for task in tasks}, lambda: site.farm.guests if isinstance(site, Site) else {}
+        )
 
 
 class Clean(_OfTasks, DoitClean):  # type: ignore[misc]  # doit has no types

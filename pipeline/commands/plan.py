@@ -56,8 +56,9 @@ class Plan(ArtifactsCommand):
     cmd_options = (_WORKERS,)
 
     def _execute(self, workers: int, pos_args: list[str]) -> int:
+        named = self.named(pos_args)  # first, since artifacts on request are among the others once they are named
         before = self._dependencies()
-        wanted = with_all_before(self.named(pos_args), lambda name: before.get(name, ()))
+        wanted = with_all_before(named, lambda name: before.get(name, ()))
         outlook = self._outlook([name for name in self.artifacts if name in wanted], before)
         if outlook.built:
             self._show(outlook.built, workers)

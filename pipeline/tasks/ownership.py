@@ -130,6 +130,8 @@ def _of_build(site: Site, farm: str) -> Iterator[GuestfarmError]:
 
 
 def _of_keys(site: Site, farm: str) -> Iterator[GuestfarmError]:
+    if not os.access(site.keys, os.X_OK):  # private to another user: who only looks needs no keys, and claim() fails
+        return
     marked = _marked(site.keys)
     if marked not in (None, farm) and site.has_host_keys:
         what = f"has the host keys of farm {quoted(str(marked))}, not {quoted(farm)}"

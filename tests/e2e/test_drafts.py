@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import doit_process
 from tests.conftest import Mount
 from tests.e2e import test_derived_masters as derived
 from tests.e2e import test_masters as masters
@@ -153,19 +155,20 @@ def test_drafts_are_swept_wherever_they_are(built: Workshop, stale: bool) -> Non
     assert built.path("guests/deb01/manifest.json").exists()
 
 
+def _die_at_the_rename_of_a_manifest() -> None:
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name.startswith(".manifest.json.draft"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(path, target)
+
+    Path.rename = killed  # type: ignore[method-assign, assignment]  # in a fork that ends by it
+
+
 def test_a_manifest_that_is_killed_leaves_nothing_for_ever(built: Workshop) -> None:
-    hook = built.folder / "hook"
-    hook.mkdir()
-    (hook / "sitecustomize.py").write_text(
-        "import os, pathlib, signal\n"
-        "rename = pathlib.Path.rename\n"
-        "def killed(path, target):\n"
-        "    if path.name.startswith('.manifest.json.draft'):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return rename(path, target)\n"
-        "pathlib.Path.rename = killed\n"
-    )
-    assert built.doit("manifest", check=False, environment={"PYTHONPATH": str(hook)}).code == -9
+    ended = doit_process.run(["manifest"], built.folder, os.environ, prepare=_die_at_the_rename_of_a_manifest)
+    assert ended.code == -9
     assert [path.parent.name for path in built.path("guests").rglob(".manifest*")] == ["deb01"]
     assert built.doit().executed == []
     assert list(built.folder.rglob(".*draft*")) == []

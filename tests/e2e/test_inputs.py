@@ -107,22 +107,32 @@ def test_a_list_that_is_no_file(workshop: Workshop, name: str) -> None:
 
 
 def test_a_master_that_is_no_file_any_more(workshop: Workshop) -> None:
-    """What was read once is looked at again, though the list is not."""
+    """What was read once is looked at again, and so is the list, since something is to be built."""
     workshop.doit("populate:*")
     tar = workshop.folder / "debian.tar"
     tar.unlink()
     os.mkfifo(tar)
     run = workshop.doit("populate:*", check=False)
+    message = "master 'debian': tar: 'debian.tar' is not a file; paths are relative to the folder of the list"
+    assert (run.code, run.output) == (2, f"guests.yaml:2:25: {message}\n")
+
+
+def test_a_master_that_becomes_a_fifo_after_the_list_was_read(workshop: Workshop) -> None:
+    tar = workshop.folder / "debian.tar"
+    run = workshop.doit(
+        "populate:*", check=False, environment=stub(workshop, "mke2fs", f"{{ rm {tar}; mkfifo {tar}; }}")
+    )
     assert run.code == 1
     assert f"{tar}: it is a FIFO, not a regular file" in run.output
     assert "Traceback" not in run.output
 
 
 def change_when_opened(path: Path) -> None:
-    """Have the file `path` change whenever this process has opened it, as it may while somebody else writes to it."""
+    """Have the file `path` change whenever this process opens it, as it may while somebody else writes to it."""
 
     def changing(event: str, arguments: tuple[object, ...]) -> None:
-        if event == "open" and str(arguments[0]).endswith(str(path)):
+        # It may be opened by its path, or in its folder, see openat(2); of that the event has the name alone.
+        if event == "open" and str(arguments[0]) in (str(path), path.name):
             descriptor = os.open(f"{path.parent}/./{path.name}", os.O_WRONLY)
             os.write(descriptor, os.urandom(4096))
             os.close(descriptor)

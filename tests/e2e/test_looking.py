@@ -24,7 +24,7 @@ COMMANDS = {
     "why root:deb01": "root:deb01 is fresh: the next doit leaves it as it is",
     "plan": "nothing to build",
     "info root:deb01": "status     : up-to-date",
-    "verify": "[5/5] web03: as written down",
+    "verify": "[6/6] what guests share: as written down",
     "report -o -": "<html ",
     "graph --dot": "digraph farm {",
     "files deb01 /etc": "/etc/hostname",
@@ -49,7 +49,8 @@ from pipeline.engine.run.main import carry_out
 commands = sys.argv[1:]
 sys.argv = ["doit"]
 for words in commands:
-    sys.modules.pop("dodo", None)
+    for name in ("dodo", "pipeline.dodo"):
+        sys.modules.pop(name, None)
     try:
         code = carry_out(words.split())
     except SystemExit as end:

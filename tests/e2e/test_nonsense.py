@@ -30,7 +30,8 @@ def doit(farm: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     def run(*arguments: str) -> tuple[int, str]:
         monkeypatch.chdir(farm.folder)
         monkeypatch.setattr(sys, "path", [*sys.path])
-        sys.modules.pop("dodo", None)
+        for name in ("dodo", "pipeline.dodo"):
+            sys.modules.pop(name, None)
         try:
             code = carry_out(arguments)
         except SystemExit as end:
@@ -146,6 +147,8 @@ NONSENSE = {
     "stop -t -1 deb01": "-t -1: expected a whole number, 0 or more",
     "console": "which guests?",
     "retire": "which guests?",
+    "init a b": "doit init takes one folder, not 2; as in: doit init farm",
+    "init debian.tar": "debian.tar: not a folder",
     "ls nope": "no such guest in the list or in",
     "mount deb01": "doit mount takes a guest and a folder",
     "umount": "doit umount takes guests and folders",

@@ -80,7 +80,10 @@ def test_an_error_of_our_own_is_one_line_and_its_traceback_is_in_the_log(worksho
     dodo.write_text(f"from pipeline.image.disk import swap\nswap.build = lambda *_, **__: 1 / 0\n{dodo.read_text()}")
     run = workshop.doit("swap:deb01", check=False)
     assert run.code == 2
-    assert "x  swap:deb01: an error of Guestfarm's own: ZeroDivisionError: division by zero\n" in run.output
+    assert (
+        "x  swap:deb01: an error of Guestfarm's own: ZeroDivisionError: division by zero; "
+        "please report it to those who publish Guestfarm, with its log\n"
+    ) in run.output
     assert "Traceback" not in run.output
     assert "Traceback" in workshop.path("logs/swap/deb01.log").read_text()
 

@@ -212,7 +212,7 @@ def test_a_lost_state_database_gives_nothing_away(built: Workshop) -> None:
 
 
 def test_a_failure_elsewhere_is_no_reason_to_forget(built: Workshop) -> None:
-    built.write_master({"etc/too-large": bytes(32 << 20)})
+    built.write_master({"etc/too-large": bytes(24 << 20)})
     assert built.doit("--continue", check=False).code != 0
     built.write_master()
     assert built.doit().executed == ["master:debian", "kernel:debian", "populate:debian-ext4-16M"]

@@ -98,12 +98,16 @@ class _Worker(multiprocessing.Process):
         # What signals raise while a process starts is printed, and lost. Those to the run may reach any of its threads,
         # whatever this one blocks; those to the worker, which begins with this one alone, wait until it is prepared.
         with signals.late():
+            # Made here, since the run can say that there are too many, and a worker that cannot begin has no way to.
+            self._pipe = os.pipe2(os.O_CLOEXEC)
             self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
             try:
                 super().start()
                 _started.put(self)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+                for descriptor in self._pipe:
+                    os.close(descriptor)
 
     def run(self) -> None:
         parent = multiprocessing.parent_process()
@@ -113,7 +117,7 @@ class _Worker(multiprocessing.Process):
         # Ctrl-C is for all that are in the foreground; the run hears of it, and ends its workers, once.
         signal.signal(signal.SIGINT, signals.ignore)
         signal.signal(signal.SIGTERM, _terminate_worker)
-        signals.interrupt_waiting()
+        signals.interrupt_waiting(self._pipe)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         super().run()
         # From here on there is nothing to clean up, and Python would print what is raised.

@@ -49,9 +49,9 @@ LINK: Final[Key[str | None]] = Key(
     "where it leads as a symlink",
     None,
 )
-ABSENT: Final[Key[bool]] = Key("file.absent", Switch(), "whether it shall not be there, nor what is in it", False)
+ABSENT: Final[Key[bool]] = Key("file.absent", Switch(), "remove this path, recursively", False)
 MODE: Final[Key[str | None]] = Key(
-    "file.mode", Or("none", _MODE), "who may do what with it; 0644 if none, of directories 0755", None
+    "file.mode", Or("none", _MODE), "permissions in octal; default 0644, directories 0755", None
 )
 OWNER: Final = Key("file.owner", NAME, "the user whose it is", "root")
 GROUP: Final[Key[str | None]] = Key("file.group", Or("none", GROUP_NAME), "the group; the owner's if none", None)

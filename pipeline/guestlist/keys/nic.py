@@ -185,7 +185,7 @@ class LinkKeys:
         self.nameservers: Key[tuple[Address, ...]] = Key(
             f"{prefix}.nameservers",
             Many(Parsed("an IP address like 10.0.0.1", parse_address, ADDRESS_LIKE)),
-            "who resolves names",
+            "DNS servers",
             (),
         )
         self.search: Key[tuple[str, ...]] = Key(

@@ -97,7 +97,7 @@ PASSWORD: Final[Key[str | None]] = Key("user.password", Or("none", _HashReader()
 LOCKED: Final[Key[bool | None]] = Key(
     "user.locked",
     Or("none", Switch()),
-    "whether nobody gets in, by password nor by key",
+    "lock the account: no login by password or key",
     None,
 )
 SUDO: Final[Key[tuple[str, ...] | None]] = Key(
@@ -106,7 +106,9 @@ SUDO: Final[Key[tuple[str, ...] | None]] = Key(
     "what sudo lets do: all with the password, all without, or what rules say",
     None,
 )
-GROUPS: Final[Key[tuple[str, ...]]] = Key("user.groups", Many(GROUP_NAME), "groups of the master to be in besides", ())
+GROUPS: Final[Key[tuple[str, ...]]] = Key(
+    "user.groups", Many(GROUP_NAME), "supplementary groups (must exist in the master)", ()
+)
 SHELL: Final[Key[PurePosixPath | None]] = Key(
     "user.shell", Or("none", _PATH), "the login shell, a program of the master; /bin/bash or /bin/sh if none", None
 )

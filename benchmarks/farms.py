@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.measure import Cost, cost_of_program
-from pipeline import guestlist
+from pipeline import guestlist, hypervisors
 from pipeline.engine import Artifact
 from pipeline.tasks import Site
 
@@ -50,7 +50,11 @@ class Workshop:
 
     def site(self, batch: str, count: int) -> Site:
         """The site with a farm of just this batch."""
-        return Site(guestlist.load(self._list(batch, count)), self.folder / "build", self.folder / "keys")
+        return Site(
+            guestlist.load(self._list(batch, count), hypervisors=hypervisors.BY_NAME),
+            self.folder / "build",
+            self.folder / "keys",
+        )
 
     def doit(self, batch: str, count: int, *options: str) -> Cost:
         """Run doit with these options on the list of just this batch."""

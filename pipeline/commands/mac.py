@@ -6,7 +6,7 @@ from typing import Any
 
 import doit
 
-from pipeline import guestlist
+from pipeline import guestlist, hypervisors
 from pipeline.commands.base_command import BaseCommand, WholeNumber
 from pipeline.engine import may_end_early, user_errors
 from pipeline.errors import GuestfarmError
@@ -53,4 +53,6 @@ def _taken() -> set[str]:
     path = Path(named or _DEFAULT_LIST)
     if named is None and not path.exists():
         return set()
-    return {nic.mac for guest in guestlist.load(path).guests.values() for nic in guest.nics}
+    return {
+        nic.mac for guest in guestlist.load(path, hypervisors=hypervisors.BY_NAME).guests.values() for nic in guest.nics
+    }

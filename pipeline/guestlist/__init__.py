@@ -36,7 +36,7 @@ def load(  # noqa: PLR0913  # as much as there is to be known besides the list
     path: Path,
     needs: Mapping[str, int] = _NOTHING_KNOWN,
     *,
-    hypervisors: Hypervisors | None = None,
+    hypervisors: Hypervisors | None,
     read: Read | None = None,
     walk: Walk | None = None,
     text: str | None = None,

@@ -59,6 +59,12 @@ def test_addresses_of_the_list_and_those_just_printed_are_left_out(
     assert capsys.readouterr().out == "00:16:3e:00:00:02\n00:16:3e:00:00:03\n"
 
 
+def test_a_list_with_options_of_hypervisors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = "xen: pvh, libvirt: qemu, qemu: {boot: disk}, hypervisors: [xen, libvirt, qemu]"
+    (folder / "guests.yaml").write_text(LIST.replace("{bridge: xenbr0}", f"{{bridge: xenbr0}}, {options}"))
+    assert run("mac") == 0, capsys.readouterr().err
+
+
 def test_a_bad_list_is_shown_and_nothing_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "guests.yaml").write_text(LIST + "gests: {}\nfram: x\n")
     assert run("mac") == 2

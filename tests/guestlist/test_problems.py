@@ -807,7 +807,7 @@ def test_problems_name_the_file_as_the_user_did(folder: Path) -> None:
     path = folder / "site.yaml"
     path.write_text("farm: f\n")
     with pytest.raises(ListError) as caught:
-        guestlist.load(path)
+        guestlist.load(path, hypervisors=None)
     assert str(caught.value) == f"{path}:1:1: guests is missing; give a mapping of names to guests"
 
 
@@ -868,7 +868,7 @@ def test_any_damage_to_a_list_gives_a_farm_or_lines_at_places_in_the_file(damage
     path = Path("guests.yaml")
     path.write_bytes(text.encode())
     try:
-        loaded = guestlist.load(path)
+        loaded = guestlist.load(path, hypervisors=None)
     except ListError as error:
         found = error.problems
     else:
@@ -882,6 +882,6 @@ def test_any_damage_to_a_list_gives_a_farm_or_lines_at_places_in_the_file(damage
 
 def test_a_missing_list_is_no_list_of_problems() -> None:
     with pytest.raises(GuestfarmError) as caught:
-        guestlist.load(Path("missing.yaml"))
+        guestlist.load(Path("missing.yaml"), hypervisors=None)
     assert not isinstance(caught.value, ListError)
     assert str(caught.value) == "missing.yaml: there is no such file; name the list with doit guests=FILE"

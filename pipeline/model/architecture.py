@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-KIB = 1 << 10
+from pipeline.model.sizes import KIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
